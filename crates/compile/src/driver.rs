@@ -1,0 +1,101 @@
+//! Compiles the functions of a module in parallel, largest first.
+
+use crate::function::{self, CompiledFunction};
+use crate::translate::{self, ModuleEnv};
+use crate::{Compiler, Error};
+use cranelift_codegen::Context;
+use cranelift_frontend::FunctionBuilderContext;
+use rayon::prelude::*;
+use std::cmp::Reverse;
+use std::sync::Arc;
+use wasmparser::FuncValidatorAllocations;
+use wasmprof_image::Location;
+use wasmprof_module::{Body, FuncIndex, Module, Parsed, features};
+
+/// What a thread needs to compile functions, kept from one to the next.
+struct Worker {
+    context: Context,
+    builder: FunctionBuilderContext,
+    validator: FuncValidatorAllocations,
+    locations: Vec<Location>,
+}
+
+impl Worker {
+    fn new() -> Self {
+        Worker {
+            context: Context::new(),
+            builder: FunctionBuilderContext::new(),
+            validator: FuncValidatorAllocations::default(),
+            locations: Vec::new(),
+        }
+    }
+
+    /// Validates `body` and translates it into `self.context.func`.
+    fn translate(&mut self, env: &ModuleEnv<'_>, body: Body) -> Result<(), Error> {
+        self.context.clear();
+        self.locations.clear();
+        let index = body.index;
+        let (body, mut validator) =
+            body.open(env.module, features(), std::mem::take(&mut self.validator));
+        translate::function(
+            env,
+            index,
+            &body,
+            &mut validator,
+            &mut self.context.func,
+            &mut self.builder,
+            &mut self.locations,
+        )?;
+        self.validator = validator.into_allocations();
+        Ok(())
+    }
+}
+
+/// The code of every body, in the order of the bodies.
+pub(crate) fn compile(
+    compiler: &Compiler,
+    module: &Arc<Module>,
+    mut bodies: Vec<Body>,
+) -> Result<Vec<CompiledFunction>, Error> {
+    let isa = &*compiler.isa;
+    let env = ModuleEnv::new(module, isa, &compiler.options);
+    // One large function started last would leave all other threads idle.
+    bodies.sort_by_key(|body| Reverse(body.len()));
+    let results: Vec<(FuncIndex, Result<CompiledFunction, Error>)> = bodies
+        .into_par_iter()
+        .with_max_len(1)
+        .map_init(Worker::new, |worker, body| {
+            let index = body.index;
+            let result = worker.translate(&env, body).and_then(|()| {
+                function::compile(isa, &mut worker.context, &worker.locations, Some(index))
+            });
+            if result.is_err() {
+                // A failed translation leaves the builder half-way.
+                *worker = Worker::new();
+            }
+            (index, result)
+        })
+        .collect();
+
+    let mut slots: Vec<Option<Result<CompiledFunction, Error>>> = Vec::new();
+    slots.resize_with(results.len(), || None);
+    for (index, result) in results {
+        slots[(index.0 - module.imported_functions) as usize] = Some(result);
+    }
+    // The first error by position, whichever thread met one first.
+    slots.into_iter().flatten().collect()
+}
+
+/// The CLIF of one function, before optimisation.
+pub(crate) fn clif(compiler: &Compiler, parsed: Parsed, index: FuncIndex) -> Result<String, Error> {
+    let Parsed { module, bodies } = parsed;
+    let env = ModuleEnv::new(&module, &*compiler.isa, &compiler.options);
+    let missing = || Error::Codegen {
+        function: Some(index),
+        message: "the module has no such function of its own".to_owned(),
+    };
+    let body = bodies.into_iter().find(|body| body.index == index).ok_or_else(missing)?;
+    let mut worker = Worker::new();
+    worker.translate(&env, body)?;
+    Ok(worker.context.func.display().to_string())
+}

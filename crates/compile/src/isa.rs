@@ -1,0 +1,56 @@
+//! The target and its settings: what a strategy means to Cranelift.
+
+use crate::{Error, Options};
+use cranelift_codegen::isa::{OwnedTargetIsa, TargetIsa};
+use cranelift_codegen::settings::{self, Configurable, SetError};
+
+/// Whether the code or the compiler is to be fast.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Strategy {
+    /// Optimise: the code runs fastest.
+    #[default]
+    Optimized,
+    /// Compile in about half the time, to code that runs about half as fast.
+    Fast,
+}
+
+/// The target for this machine.
+pub(crate) fn for_host(options: &Options) -> Result<OwnedTargetIsa, Error> {
+    let flags = flags(options).map_err(|error| Error::Target(error.to_string()))?;
+    cranelift_native::builder_with_options(options.native_features)
+        .map_err(|why| Error::Target(why.to_owned()))?
+        .finish(flags)
+        .map_err(|error| Error::Target(error.to_string()))
+}
+
+fn flags(options: &Options) -> Result<settings::Flags, SetError> {
+    let mut flags = settings::builder();
+    let (opt_level, regalloc) = match options.strategy {
+        Strategy::Optimized => ("speed", "backtracking"),
+        Strategy::Fast => ("none", "single_pass"),
+    };
+    flags.set("opt_level", opt_level)?;
+    flags.set("regalloc_algorithm", regalloc)?;
+    // Traps, samplers and `perf --call-graph fp` walk frames by frame pointer.
+    flags.set("preserve_frame_pointers", "true")?;
+    flags.set("unwind_info", "true")?;
+    // Prologues compare the stack pointer with an explicit limit.
+    flags.set("enable_probestack", "false")?;
+    flags.set("enable_multi_ret_implicit_sret", "true")?;
+    flags.set("enable_verifier", if options.verify { "true" } else { "false" })?;
+    let nans = if options.canonicalize_nans { "true" } else { "false" };
+    flags.set("enable_nan_canonicalization", nans)?;
+    Ok(settings::Flags::new(flags))
+}
+
+/// Whether rounding a float is an instruction of the target. Where it is not,
+/// Cranelift would call a library function by its absolute address, which an
+/// image must not contain: the translator calls a builtin instead.
+pub(crate) fn rounds_floats(isa: &dyn TargetIsa) -> bool {
+    let flags = isa.isa_flags();
+    match flags.iter().find(|flag| flag.name == "has_sse41") {
+        Some(flag) => flag.as_bool() == Some(true),
+        // Not x86: all other targets have the instructions.
+        None => true,
+    }
+}

@@ -1,0 +1,108 @@
+//! How an engine compiles and runs, and who watches.
+
+use std::fmt;
+use wasmprof_compile::{Options, Strategy};
+use wasmprof_image::{AgentError, ProfilingAgent};
+
+/// How much stack compiled code may use if nothing else is said. Threads of
+/// Rust have four times as much.
+const DEFAULT_MAX_WASM_STACK: usize = 512 * 1024;
+
+type OnWarning = Box<dyn Fn(&str) + Send + Sync>;
+
+/// What an [`Engine`](crate::Engine) is made from.
+pub struct Config {
+    pub(crate) options: Options,
+    pub(crate) max_wasm_stack: usize,
+    pub(crate) guarded_memories: Option<bool>,
+    pub(crate) threads: usize,
+    pub(crate) agents: Vec<Box<dyn ProfilingAgent>>,
+    pub(crate) on_warning: OnWarning,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            options: Options::default(),
+            max_wasm_stack: DEFAULT_MAX_WASM_STACK,
+            guarded_memories: None,
+            threads: 0,
+            agents: Vec::new(),
+            on_warning: Box::new(|_| {}),
+        }
+    }
+}
+
+impl Config {
+    /// Optimised code, no agents.
+    pub fn new() -> Config {
+        Config::default()
+    }
+
+    /// Whether the code or the compiler is to be fast.
+    pub fn strategy(mut self, strategy: Strategy) -> Self {
+        self.options.strategy = strategy;
+        self
+    }
+
+    /// How much stack WebAssembly may use, in bytes. What the thread's own
+    /// stack has is a limit too, less 128 KiB for host functions.
+    pub fn max_wasm_stack(mut self, bytes: usize) -> Self {
+        self.max_wasm_stack = bytes;
+        self
+    }
+
+    /// Gives every NaN that arithmetic makes the same bits, at some cost.
+    pub fn canonicalize_nans(mut self, canonicalize: bool) -> Self {
+        self.options.canonicalize_nans = canonicalize;
+        self
+    }
+
+    /// Whether each memory reserves 8 GiB of address space, so that accesses
+    /// need no checks. If nothing is said, it does where the system allows it.
+    pub fn guarded_memories(mut self, guarded: bool) -> Self {
+        self.guarded_memories = Some(guarded);
+        self
+    }
+
+    /// Whether code may use what the processor of this machine has beyond the
+    /// base architecture.
+    pub fn native_features(mut self, native: bool) -> Self {
+        self.options.native_features = native;
+        self
+    }
+
+    /// How many threads compile a module; 0 is one for each core.
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = threads;
+        self
+    }
+
+    /// Tells these profilers of all code. May be called several times.
+    pub fn agents(mut self, agents: impl IntoIterator<Item = Box<dyn ProfilingAgent>>) -> Self {
+        self.agents.extend(agents);
+        self
+    }
+
+    /// Calls `warn` with what a user should know and that stops nothing: an
+    /// agent that cannot write its file, a damaged name section.
+    pub fn on_warning(mut self, warn: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        self.on_warning = Box::new(warn);
+        self
+    }
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("options", &self.options)
+            .field("max_wasm_stack", &self.max_wasm_stack)
+            .field("agents", &self.agents)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The warning for an agent that failed.
+pub(crate) fn agent_warning(name: &str, error: &AgentError) -> String {
+    format!("the profiling agent `{name}` has stopped: {error}; the program runs on without it")
+}

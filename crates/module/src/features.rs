@@ -1,0 +1,19 @@
+//! The one set of WebAssembly features that validation and translation share.
+//!
+//! What validates under it compiles; nothing else decides what is accepted.
+
+use wasmparser::WasmFeatures;
+
+/// WebAssembly 2.0 without SIMD, and the tail-call and multi-memory proposals.
+pub const fn features() -> WasmFeatures {
+    WasmFeatures::MUTABLE_GLOBAL
+        .union(WasmFeatures::SATURATING_FLOAT_TO_INT)
+        .union(WasmFeatures::SIGN_EXTENSION)
+        .union(WasmFeatures::REFERENCE_TYPES)
+        .union(WasmFeatures::MULTI_VALUE)
+        .union(WasmFeatures::BULK_MEMORY)
+        .union(WasmFeatures::FLOATS)
+        .union(WasmFeatures::GC_TYPES)
+        .union(WasmFeatures::TAIL_CALL)
+        .union(WasmFeatures::MULTI_MEMORY)
+}

@@ -1,0 +1,155 @@
+//! Machine code in memory, and finding it again by address.
+//!
+//! Loaded images are listed in one process-wide snapshot: an immutable sorted
+//! array behind an atomic pointer. Signal handlers read it without locking;
+//! whoever replaces it waits until no reader is left before freeing the old one.
+
+use crate::sys::mmap::Mmap;
+use std::fmt;
+use std::io;
+use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use wasmprof_image::{Agents, CodeImage, CodeOffset, LoadedImage, Pc, TrapCode};
+
+/// A code image mapped executable. Its agents know of it while it lives.
+pub(crate) struct Code {
+    image: CodeImage,
+    memory: Mmap,
+    agents: Arc<Agents>,
+}
+
+impl Code {
+    /// Maps an image, lists it, and tells the agents.
+    pub(crate) fn load(mut image: CodeImage, agents: Arc<Agents>) -> io::Result<Arc<Code>> {
+        let text = std::mem::take(&mut image.text);
+        let mut memory = Mmap::zeroed(text.len())?;
+        // SAFETY: the mapping is new, writable, and at least as long as the text.
+        unsafe { std::ptr::copy_nonoverlapping(text.as_ptr(), memory.base(), text.len()) };
+        drop(text);
+        memory.make_executable()?;
+        let code = Arc::new(Code { image, memory, agents });
+        publish(|list| list.push(Listed::new(&code)));
+        code.agents.loaded(code.loaded());
+        Ok(code)
+    }
+
+    pub(crate) fn image(&self) -> &CodeImage {
+        &self.image
+    }
+
+    /// The machine code.
+    pub(crate) fn text(&self) -> &[u8] {
+        let len = self.image.symbols.last().map_or(0, |last| last.range().end.index());
+        // SAFETY: the mapping is readable, never written again, and lives as
+        // long as `self`.
+        unsafe { std::slice::from_raw_parts(self.memory.base(), len) }
+    }
+
+    pub(crate) fn address(&self, offset: CodeOffset) -> usize {
+        self.memory.base() as usize + offset.index()
+    }
+
+    fn loaded(&self) -> LoadedImage<'_> {
+        LoadedImage {
+            image: &self.image,
+            base: Pc(self.memory.base() as usize),
+            len: self.memory.len(),
+        }
+    }
+}
+
+impl Drop for Code {
+    fn drop(&mut self) {
+        let base = self.memory.base() as usize;
+        publish(|list| list.retain(|listed| listed.start != base));
+        self.agents.unloaded(self.loaded());
+    }
+}
+
+impl fmt::Debug for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Code").field("name", &self.image.name).finish_non_exhaustive()
+    }
+}
+
+/// A place in compiled code, as a walk of the stack finds it.
+#[derive(Clone, Debug)]
+pub(crate) struct CodePlace {
+    pub(crate) code: Arc<Code>,
+    pub(crate) offset: CodeOffset,
+}
+
+#[derive(Clone, Copy)]
+struct Listed {
+    start: usize,
+    end: usize,
+    /// Not counted: the destructor of `Code` takes it out of the list, and
+    /// waits for readers, before anything of it goes away.
+    code: *const Code,
+}
+
+impl Listed {
+    fn new(code: &Arc<Code>) -> Listed {
+        let start = code.memory.base() as usize;
+        Listed { start, end: start + code.memory.len(), code: Arc::as_ptr(code) }
+    }
+}
+
+static SNAPSHOT: AtomicPtr<Vec<Listed>> = AtomicPtr::new(std::ptr::null_mut());
+static READERS: AtomicUsize = AtomicUsize::new(0);
+static WRITER: Mutex<()> = Mutex::new(());
+
+/// Replaces the snapshot by a changed copy.
+fn publish(change: impl FnOnce(&mut Vec<Listed>)) {
+    let _only_writer = WRITER.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let old = SNAPSHOT.load(Ordering::SeqCst);
+    // SAFETY: only a writer frees a snapshot, and this is the only one.
+    let mut list = unsafe { old.as_ref() }.cloned().unwrap_or_default();
+    change(&mut list);
+    list.sort_unstable_by_key(|listed| listed.start);
+    SNAPSHOT.store(Box::into_raw(Box::new(list)), Ordering::SeqCst);
+    // A reader counts itself before it loads the pointer: once none is counted,
+    // every later one loads the new pointer.
+    while READERS.load(Ordering::SeqCst) != 0 {
+        std::thread::yield_now();
+    }
+    if !old.is_null() {
+        // SAFETY: it came from a Box, and nobody can reach it any more.
+        drop(unsafe { Box::from_raw(old) });
+    }
+}
+
+/// Calls `read` with the code at `pc` and the offset in it. Safe in a signal
+/// handler, if `read` is.
+fn with_code_at<R>(pc: Pc, read: impl FnOnce(*const Code, CodeOffset) -> R) -> Option<R> {
+    READERS.fetch_add(1, Ordering::SeqCst);
+    // SAFETY: a snapshot is not freed while a reader is counted.
+    let list = unsafe { SNAPSHOT.load(Ordering::SeqCst).as_ref() };
+    let found = list.and_then(|list| {
+        let after = list.partition_point(|listed| listed.start <= pc.0);
+        let listed = list.get(after.checked_sub(1)?)?;
+        (pc.0 < listed.end).then(|| read(listed.code, CodeOffset((pc.0 - listed.start) as u32)))
+    });
+    READERS.fetch_sub(1, Ordering::SeqCst);
+    found
+}
+
+/// Why the instruction at `pc` traps, if it is one of compiled code that may.
+pub(crate) fn trap_at(pc: Pc) -> Option<TrapCode> {
+    // SAFETY: listed code is alive while a reader is counted.
+    with_code_at(pc, |code, offset| unsafe { &(*code).image }.traps.get(offset)).flatten()
+}
+
+/// The compiled code at `pc`, which must be in a frame of the current thread:
+/// code that may still return there is not unloaded.
+pub(crate) fn place_at(pc: Pc) -> Option<CodePlace> {
+    with_code_at(pc, |code, offset| {
+        // SAFETY: the code has a live frame, so somebody owns it through an
+        // `Arc`, and this becomes a further owner.
+        let code = unsafe {
+            Arc::increment_strong_count(code);
+            Arc::from_raw(code)
+        };
+        CodePlace { code, offset }
+    })
+}

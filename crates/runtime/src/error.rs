@@ -1,0 +1,367 @@
+//! What can go wrong, and where the program was when it did.
+
+use crate::code::CodePlace;
+use std::fmt;
+use std::path::PathBuf;
+use wasmprof_image::{SymbolKind, TrapCode, WasmOffset};
+use wasmprof_module::{ExternType, FuncIndex, FuncType, ValType};
+
+/// An error of any kind, as host functions may return it.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync + 'static>;
+
+/// Why something that an embedder asked for was not done.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// The bytes are not a module that can be used.
+    Module(wasmprof_module::Error),
+    /// The module is valid and could still not be compiled.
+    Compile(BoxError),
+    /// A file could not be read, or what is in it is at fault.
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        error: BoxError,
+    },
+    /// Imports, exports or arguments do not fit together.
+    Link(LinkError),
+    /// The program trapped.
+    Trap(Trap),
+    /// A host function failed.
+    Host {
+        /// What it returned.
+        error: BoxError,
+        /// The WebAssembly functions that were running.
+        backtrace: Backtrace,
+    },
+    /// The system does not give what is needed.
+    Resource {
+        /// What was asked for.
+        what: String,
+        /// What the system said.
+        error: std::io::Error,
+    },
+}
+
+impl Error {
+    /// The trap, if that is what happened.
+    pub fn trap(&self) -> Option<&Trap> {
+        match self {
+            Error::Trap(trap) => Some(trap),
+            _ => None,
+        }
+    }
+
+    /// The error of this type that a host function returned, if one did.
+    pub fn downcast_ref<E: std::error::Error + 'static>(&self) -> Option<&E> {
+        match self {
+            Error::Host { error, .. } => error.downcast_ref(),
+            _ => None,
+        }
+    }
+
+    /// The WebAssembly functions that were running, innermost first.
+    pub fn backtrace(&self) -> Option<&Backtrace> {
+        match self {
+            Error::Trap(trap) => Some(&trap.backtrace),
+            Error::Host { backtrace, .. } => Some(backtrace),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Module(error) => error.fmt(f),
+            Error::Compile(error) => error.fmt(f),
+            Error::File { path, error } => write!(f, "{}: {error}", path.display()),
+            Error::Link(error) => error.fmt(f),
+            Error::Trap(trap) => trap.fmt(f),
+            Error::Host { error, .. } => error.fmt(f),
+            Error::Resource { what, error } => write!(f, "cannot get {what}: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Error::Resource { error, .. } => Some(error),
+            Error::Host { error, .. } => error.source(),
+            _ => None,
+        }
+    }
+}
+
+impl From<wasmprof_module::Error> for Error {
+    fn from(error: wasmprof_module::Error) -> Self {
+        Error::Module(error)
+    }
+}
+
+impl From<LinkError> for Error {
+    fn from(error: LinkError) -> Self {
+        Error::Link(error)
+    }
+}
+
+impl From<Trap> for Error {
+    fn from(trap: Trap) -> Self {
+        Error::Trap(trap)
+    }
+}
+
+/// The system did not give `what`.
+pub(crate) fn resource(what: String, error: std::io::Error) -> Error {
+    Error::Resource { what, error }
+}
+
+/// Why imports, exports or arguments do not fit together.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum LinkError {
+    /// Nothing was given for an import.
+    MissingImport {
+        /// Module part of its name.
+        module: String,
+        /// Field part of its name.
+        name: String,
+        /// What the module wants.
+        wanted: ExternType,
+    },
+    /// Something of another type was given for an import.
+    ImportType {
+        /// Module part of its name.
+        module: String,
+        /// Field part of its name.
+        name: String,
+        /// What the module wants.
+        wanted: ExternType,
+        /// What was given.
+        given: ExternType,
+    },
+    /// The number of imports given is not the number wanted.
+    ImportCount {
+        /// How many the module has.
+        wanted: usize,
+        /// How many were given.
+        given: usize,
+    },
+    /// A name has been defined already.
+    AlreadyDefined {
+        /// Module part of the name.
+        module: String,
+        /// Field part of the name.
+        name: String,
+    },
+    /// The instance has no such export.
+    NoExport {
+        /// The name asked for.
+        name: String,
+        /// What it was to be.
+        wanted: &'static str,
+    },
+    /// A function has another type than the one it is called with.
+    FunctionType {
+        /// The type of the function.
+        found: FuncType,
+        /// The type it is called with.
+        wanted: FuncType,
+    },
+    /// A value has another type than the place it is for.
+    ValueType {
+        /// The type of the place.
+        wanted: ValType,
+        /// What the value is for.
+        what: String,
+    },
+    /// The number of arguments or results is wrong.
+    Arity {
+        /// The type of the function.
+        ty: FuncType,
+        /// How many arguments were given.
+        arguments: usize,
+        /// For how many results there is room.
+        results: usize,
+    },
+    /// A global that never changes was to be set.
+    ImmutableGlobal,
+    /// A table would have more elements than any may.
+    TableTooLarge {
+        /// How many.
+        elements: u64,
+    },
+    /// A memory or table cannot grow so far.
+    CannotGrow {
+        /// The size before.
+        from: u64,
+        /// By how much.
+        by: u64,
+    },
+    /// An element outside a table was accessed.
+    NoElement {
+        /// The index.
+        index: u64,
+    },
+}
+
+impl fmt::Display for LinkError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LinkError::MissingImport { module, name, wanted } => {
+                write!(f, "unknown import: the module wants `{module}` `{name}`, a {wanted}")
+            }
+            LinkError::ImportType { module, name, wanted, given } => write!(
+                f,
+                "incompatible import type: the module wants `{module}` `{name}` to be a {wanted}, \
+                 and a {given} was given"
+            ),
+            LinkError::ImportCount { wanted, given } => {
+                write!(f, "the module has {wanted} imports, and {given} were given")
+            }
+            LinkError::AlreadyDefined { module, name } => {
+                write!(f, "`{module}` `{name}` is defined twice")
+            }
+            LinkError::NoExport { name, wanted } => {
+                write!(f, "the module exports no {wanted} named `{name}`")
+            }
+            LinkError::FunctionType { found, wanted } => {
+                write!(f, "the function has the type {found}, and was taken for one of {wanted}")
+            }
+            LinkError::ValueType { wanted, what } => {
+                write!(f, "a value of another type than {wanted} was given for {what}")
+            }
+            LinkError::Arity { ty, arguments, results } => write!(
+                f,
+                "a function of type {ty} was called with {arguments} arguments and room for \
+                 {results} results"
+            ),
+            LinkError::ImmutableGlobal => f.write_str("the global is constant and cannot be set"),
+            LinkError::TableTooLarge { elements } => {
+                write!(f, "a table of {elements} elements is larger than any may be")
+            }
+            LinkError::CannotGrow { from, by } => write!(f, "cannot grow from {from} by {by}"),
+            LinkError::NoElement { index } => write!(f, "the table has no element {index}"),
+        }
+    }
+}
+
+impl std::error::Error for LinkError {}
+
+/// A range of bytes is not inside a memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryAccessError;
+
+impl fmt::Display for MemoryAccessError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("out of bounds access of a memory by the host")
+    }
+}
+
+impl std::error::Error for MemoryAccessError {}
+
+/// A trap: the program did what the specification gives no meaning to.
+#[derive(Clone, Debug)]
+pub struct Trap {
+    /// Why.
+    pub code: TrapCode,
+    /// The WebAssembly functions that were running.
+    pub backtrace: Backtrace,
+}
+
+impl Trap {
+    /// A trap for a host function to return; the backtrace is filled in then.
+    pub fn new(code: TrapCode) -> Trap {
+        Trap { code, backtrace: Backtrace::default() }
+    }
+}
+
+impl fmt::Display for Trap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "wasm trap: {}", self.code)
+    }
+}
+
+impl std::error::Error for Trap {}
+
+/// The WebAssembly functions that were running, innermost first.
+#[derive(Clone, Debug, Default)]
+pub struct Backtrace {
+    frames: Vec<Frame>,
+}
+
+/// A WebAssembly function that was running.
+#[derive(Clone, Debug)]
+pub struct Frame {
+    place: CodePlace,
+    index: FuncIndex,
+}
+
+impl Backtrace {
+    /// From places in code, innermost first. Stubs are left out.
+    pub(crate) fn new(places: impl IntoIterator<Item = CodePlace>) -> Backtrace {
+        let frame = |place: CodePlace| {
+            let symbol = place.code.image().symbol_at(place.offset)?;
+            match symbol.kind {
+                SymbolKind::Function(index) => Some(Frame { index, place }),
+                SymbolKind::Stub(_) => None,
+            }
+        };
+        Backtrace { frames: places.into_iter().filter_map(frame).collect() }
+    }
+
+    /// The functions, innermost first.
+    pub fn frames(&self) -> &[Frame] {
+        &self.frames
+    }
+}
+
+impl Frame {
+    /// The name of the function.
+    pub fn function_name(&self) -> String {
+        match self.place.code.image().symbol_at(self.place.offset) {
+            Some(symbol) => self.place.code.image().symbol_name(symbol).into_owned(),
+            None => String::new(),
+        }
+    }
+
+    /// The index of the function in its module.
+    pub fn function_index(&self) -> FuncIndex {
+        self.index
+    }
+
+    /// What the module is called.
+    pub fn module_name(&self) -> &str {
+        &self.place.code.image().name
+    }
+
+    /// The instruction, as an offset into the binary of the module.
+    pub fn wasm_offset(&self) -> Option<WasmOffset> {
+        self.place.code.image().locations.get(self.place.offset).map(|location| location.wasm)
+    }
+}
+
+impl fmt::Display for Backtrace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Of a recursion that was too deep, the ends tell enough.
+        const ENDS: usize = 20;
+        let shown = |i: usize| i < ENDS || i + ENDS >= self.frames.len();
+        for (i, frame) in self.frames.iter().enumerate() {
+            if i == ENDS && !shown(i) {
+                writeln!(f, "  ... {} frames more", self.frames.len() - 2 * ENDS)?;
+            }
+            if !shown(i) {
+                continue;
+            }
+            write!(f, "  {i:>3}: ")?;
+            match frame.wasm_offset() {
+                Some(offset) => write!(f, "{offset:>8}", offset = offset.to_string())?,
+                None => f.write_str("       ?")?,
+            }
+            writeln!(f, " - {}!{}", frame.module_name(), frame.function_name())?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,78 @@
+//! Handles to globals.
+
+use crate::store::{StoreId, StoreOpaque};
+use crate::{AsContext, AsContextMut, Error, LinkError, Val};
+use std::ptr::NonNull;
+use wasmprof_module::GlobalType;
+
+/// A global of a store.
+///
+/// All methods panic if they are given another store.
+#[derive(Clone, Copy, Debug)]
+pub struct Global {
+    store: StoreId,
+    pub(crate) value: NonNull<u64>,
+    ty: GlobalType,
+}
+
+// SAFETY: a handle is used only together with its store, whose borrow says who
+// may access what it points to.
+unsafe impl Send for Global {}
+// SAFETY: as above.
+unsafe impl Sync for Global {}
+
+impl Global {
+    pub(crate) fn of(store: &StoreOpaque, value: NonNull<u64>, ty: GlobalType) -> Global {
+        Global { store: store.id, value, ty }
+    }
+
+    /// A new global.
+    ///
+    /// # Errors
+    ///
+    /// If the value has another type.
+    pub fn new(mut store: impl AsContextMut, ty: GlobalType, value: Val) -> Result<Global, Error> {
+        let mut store = store.as_context_mut();
+        let store = store.opaque();
+        let bits = value.to_bits(store, ty.content, "a global")?;
+        let value = store.globals.add([bits, 0]).cast();
+        Ok(Global::of(store, value, ty))
+    }
+
+    /// Its type.
+    pub fn ty(&self, store: impl AsContext) -> GlobalType {
+        self.declared_type(&store.as_context().inner.opaque)
+    }
+
+    pub(crate) fn declared_type(&self, store: &StoreOpaque) -> GlobalType {
+        store.check(self.store);
+        self.ty
+    }
+
+    /// Its value.
+    pub fn get(&self, mut store: impl AsContextMut) -> Val {
+        let mut store = store.as_context_mut();
+        let store = store.opaque();
+        store.check(self.store);
+        // SAFETY: the store owns the value, and compiled code of it wrote it.
+        unsafe { Val::from_bits(store, self.ty.content, *self.value.as_ptr()) }
+    }
+
+    /// Sets its value.
+    ///
+    /// # Errors
+    ///
+    /// If it is constant, or the value has another type.
+    pub fn set(&self, mut store: impl AsContextMut, value: Val) -> Result<(), Error> {
+        let mut store = store.as_context_mut();
+        let store = store.opaque();
+        store.check(self.store);
+        if !self.ty.mutable {
+            return Err(LinkError::ImmutableGlobal.into());
+        }
+        let bits = value.to_bits(store, self.ty.content, "a global")?;
+        // SAFETY: the store owns it and is borrowed mutably.
+        unsafe { *self.value.as_ptr() = bits };
+        Ok(())
+    }
+}

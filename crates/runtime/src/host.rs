@@ -1,0 +1,357 @@
+//! Host functions: Rust closures that compiled code calls directly.
+//!
+//! A closure is wrapped without a shim in machine code: [`IntoFunc`] makes a
+//! function in the system's calling convention whose signature is that of the
+//! WebAssembly function, behind the closure's address and the caller's vmctx.
+//! The compiler of this crate inlines the closure into it. On success it just
+//! returns; an error or a panic is raised when everything in it is dropped.
+
+use crate::call::{self, Failure};
+use crate::typed::WasmTy;
+use crate::vm::{Value, VmctxHead};
+use crate::{BoxError, Caller, Error, ExternRef, Func, Val};
+use std::any::Any;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use wasmprof_module::{FuncType, ValType};
+
+/// A host function that belongs to no store yet.
+pub struct HostFunc {
+    pub(crate) ty: FuncType,
+    /// The function that compiled code calls; for one that takes an array it is
+    /// the stub for its type, and not known here.
+    pub(crate) code: Option<usize>,
+    /// The first argument of that function.
+    pub(crate) environment: usize,
+    _closure: Box<dyn Any + Send + Sync>,
+}
+
+impl HostFunc {
+    fn wrapped<F: Send + Sync + 'static>(ty: FuncType, code: usize, closure: F) -> HostFunc {
+        let closure = Box::new(closure);
+        let environment = (&raw const *closure) as usize;
+        HostFunc { ty, code: Some(code), environment, _closure: closure }
+    }
+
+    /// A function of any type that takes and leaves values in slices.
+    pub(crate) fn dynamic<T: 'static>(
+        ty: FuncType,
+        function: impl Fn(Caller<'_, T>, &[Val], &mut [Val]) -> Result<(), Error>
+        + Send
+        + Sync
+        + 'static,
+    ) -> HostFunc {
+        let function: DynamicFn<T> = Box::new(function);
+        let closure = Box::new(Dynamic { call: dynamic::<T>, ty: ty.clone(), function });
+        let environment = (&raw const *closure) as usize;
+        HostFunc { ty, code: None, environment, _closure: closure }
+    }
+}
+
+impl fmt::Debug for HostFunc {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HostFunc").field("ty", &self.ty).finish_non_exhaustive()
+    }
+}
+
+type DynamicFn<T> =
+    Box<dyn Fn(Caller<'_, T>, &[Val], &mut [Val]) -> Result<(), Error> + Send + Sync>;
+
+/// What the stub for functions that take an array finds in its environment.
+#[repr(C)]
+struct Dynamic<T> {
+    call: unsafe extern "C" fn(*const Dynamic<T>, *mut VmctxHead, *mut Value),
+    ty: FuncType,
+    function: DynamicFn<T>,
+}
+
+/// Calls the closure with the arguments in `values`, where the results go.
+unsafe extern "C" fn dynamic<T>(
+    environment: *const Dynamic<T>,
+    vmctx: *mut VmctxHead,
+    values: *mut Value,
+) {
+    let run = || {
+        // SAFETY: the stub passes its environment, the caller's vmctx, and an
+        // array with the arguments and room for the results.
+        unsafe {
+            let Dynamic { ty, function, .. } = &*environment;
+            let mut caller = Caller::<T>::new(vmctx);
+            let store = crate::AsContextMut::as_context_mut(&mut caller);
+            let mut params = Vec::with_capacity(ty.params().len());
+            for (at, param) in ty.params().iter().enumerate() {
+                let bits = (*values.add(at)).bits();
+                params.push(Val::from_bits(&store.inner.opaque, *param, bits));
+            }
+            let mut results: Vec<Val> =
+                ty.results().iter().map(|ty| Val::default_for(*ty)).collect();
+            function(caller, &params, &mut results)?;
+            let caller = Caller::<T>::new(vmctx);
+            let store = crate::AsContext::as_context(&caller);
+            for (at, (result, ty)) in results.iter().zip(ty.results()).enumerate() {
+                let bits = result.to_bits(&store.inner.opaque, *ty, "a result")?;
+                *values.add(at) = Value::from_bits(bits);
+            }
+        }
+        Ok(())
+    };
+    // SAFETY: called by compiled code; nothing is left to drop.
+    unsafe { settle(vmctx, catch_unwind(AssertUnwindSafe(run))) }
+}
+
+/// The value of a host function that has returned; what it failed with is
+/// raised.
+///
+/// # Safety
+///
+/// Must be called by a host function that compiled code has called with
+/// `vmctx`, with nothing in it left to drop.
+#[inline]
+unsafe fn settle<R>(vmctx: *mut VmctxHead, outcome: std::thread::Result<Result<R, BoxError>>) -> R {
+    let failure = match outcome {
+        Ok(Ok(value)) => return value,
+        Ok(Err(error)) => Failure::Error(error),
+        Err(payload) => Failure::Panic(payload),
+    };
+    // SAFETY: by the contract; the failure is moved into the store.
+    unsafe { call::raise((*vmctx).store, failure) }
+}
+
+/// What a host function may return: nothing, a value, a tuple of values, or a
+/// `Result` with one of them.
+///
+/// # Safety
+///
+/// `Return` and `Out` must be the return type, and the type of the last
+/// parameter, of functions in the system's calling convention with results of
+/// these `types`: no results or one are returned, more go to the address in the
+/// last parameter.
+pub unsafe trait HostResult {
+    /// The value that is returned.
+    type Return;
+    /// The address for two and more results; a type without size for less.
+    type Out: Copy;
+
+    /// The types of the results.
+    fn types() -> Vec<ValType>;
+
+    /// Whether it is a success; its values, with the store that they are for.
+    #[doc(hidden)]
+    fn finish(self, vmctx: *mut VmctxHead, out: Self::Out) -> Result<Self::Return, BoxError>;
+}
+
+// SAFETY: no results.
+unsafe impl HostResult for () {
+    type Return = ();
+    type Out = ();
+
+    fn types() -> Vec<ValType> {
+        Vec::new()
+    }
+
+    #[inline]
+    fn finish(self, _: *mut VmctxHead, (): ()) -> Result<(), BoxError> {
+        Ok(())
+    }
+}
+
+// SAFETY: as the result on success; an error does not return.
+unsafe impl<R: HostResult, E: Into<BoxError>> HostResult for Result<R, E> {
+    type Return = R::Return;
+    type Out = R::Out;
+
+    fn types() -> Vec<ValType> {
+        R::types()
+    }
+
+    #[inline]
+    fn finish(self, vmctx: *mut VmctxHead, out: R::Out) -> Result<R::Return, BoxError> {
+        match self {
+            Ok(value) => value.finish(vmctx, out),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+macro_rules! single_result {
+    ($($ty:ty)*) => {$(
+        // SAFETY: one result is returned.
+        unsafe impl HostResult for $ty {
+            type Return = <$ty as WasmTy>::Abi;
+            type Out = ();
+
+            fn types() -> Vec<ValType> {
+                vec![<$ty as WasmTy>::TYPE]
+            }
+
+            #[inline]
+            fn finish(self, vmctx: *mut VmctxHead, (): ()) -> Result<Self::Return, BoxError> {
+                // SAFETY: called with the vmctx that compiled code passed.
+                Ok(unsafe { self.into_abi((*vmctx).store.cast()) })
+            }
+        }
+    )*};
+}
+
+single_result!(i32 u32 i64 u64 f32 f64 Option<Func> Option<ExternRef>);
+
+// SAFETY: one result is returned.
+unsafe impl<A: WasmTy> HostResult for (A,) {
+    type Return = A::Abi;
+    type Out = ();
+
+    fn types() -> Vec<ValType> {
+        vec![A::TYPE]
+    }
+
+    #[inline]
+    fn finish(self, vmctx: *mut VmctxHead, (): ()) -> Result<A::Abi, BoxError> {
+        // SAFETY: called with the vmctx that compiled code passed.
+        Ok(unsafe { self.0.into_abi((*vmctx).store.cast()) })
+    }
+}
+
+macro_rules! tuple_results {
+    ($($name:ident)*) => {
+        // SAFETY: two and more results go to the address.
+        unsafe impl<$($name: WasmTy),*> HostResult for ($($name,)*) {
+            type Return = ();
+            type Out = *mut Value;
+
+            fn types() -> Vec<ValType> {
+                vec![$($name::TYPE),*]
+            }
+
+            #[inline]
+            #[allow(non_snake_case)]
+            fn finish(self, vmctx: *mut VmctxHead, out: *mut Value) -> Result<(), BoxError> {
+                let ($($name,)*) = self;
+                let mut at = out;
+                // SAFETY: the caller has room for all results at `out`.
+                unsafe {
+                    let store = (*vmctx).store.cast();
+                    $(
+                        *at = Value::from_bits($name::to_bits($name.into_abi(store)));
+                        at = at.add(1);
+                    )*
+                }
+                let _ = at;
+                Ok(())
+            }
+        }
+    };
+}
+
+/// Closures that can become host functions: with 0 to 16 parameters, with or
+/// without a [`Caller`] before them.
+pub trait IntoFunc<T, Params, Results>: Send + Sync + 'static {
+    /// The host function.
+    #[doc(hidden)]
+    fn into_host_func(self) -> Arc<HostFunc>;
+}
+
+macro_rules! into_func {
+    ($($name:ident)*) => {
+        impl<T, F, $($name,)* R> IntoFunc<T, ($($name,)*), R> for F
+        where
+            F: Fn($($name),*) -> R + Send + Sync + 'static,
+            $($name: WasmTy,)*
+            R: HostResult,
+        {
+            fn into_host_func(self) -> Arc<HostFunc> {
+                #[allow(non_snake_case)]
+                unsafe extern "C" fn code<F, $($name,)* R>(
+                    closure: *const F,
+                    vmctx: *mut VmctxHead,
+                    $($name: $name::Abi,)*
+                    out: R::Out,
+                ) -> R::Return
+                where
+                    F: Fn($($name),*) -> R,
+                    $($name: WasmTy,)*
+                    R: HostResult,
+                {
+                    // SAFETY: compiled code calls this as its type says, with
+                    // the environment that it was linked with, and nothing is
+                    // left to drop when the outcome is settled.
+                    unsafe {
+                        settle(vmctx, catch_unwind(AssertUnwindSafe(|| {
+                            let closure = &*closure;
+                            $(let $name = $name::from_abi((*vmctx).store.cast(), $name);)*
+                            closure($($name),*).finish(vmctx, out)
+                        })))
+                    }
+                }
+                let ty = FuncType::new([$($name::TYPE),*], R::types());
+                let code = code::<F, $($name,)* R> as *const () as usize;
+                Arc::new(HostFunc::wrapped(ty, code, self))
+            }
+        }
+
+        impl<T: 'static, F, $($name,)* R> IntoFunc<T, (Caller<'_, T>, $($name,)*), R> for F
+        where
+            F: Fn(Caller<'_, T>, $($name),*) -> R + Send + Sync + 'static,
+            $($name: WasmTy,)*
+            R: HostResult,
+        {
+            fn into_host_func(self) -> Arc<HostFunc> {
+                #[allow(non_snake_case)]
+                unsafe extern "C" fn code<T, F, $($name,)* R>(
+                    closure: *const F,
+                    vmctx: *mut VmctxHead,
+                    $($name: $name::Abi,)*
+                    out: R::Out,
+                ) -> R::Return
+                where
+                    F: Fn(Caller<'_, T>, $($name),*) -> R,
+                    $($name: WasmTy,)*
+                    R: HostResult,
+                {
+                    // SAFETY: as above; the store of the caller has a `T`, for
+                    // only then could the function be linked.
+                    unsafe {
+                        settle(vmctx, catch_unwind(AssertUnwindSafe(|| {
+                            let closure = &*closure;
+                            $(let $name = $name::from_abi((*vmctx).store.cast(), $name);)*
+                            closure(Caller::new(vmctx), $($name),*).finish(vmctx, out)
+                        })))
+                    }
+                }
+                let ty = FuncType::new([$($name::TYPE),*], R::types());
+                let code = code::<T, F, $($name,)* R> as *const () as usize;
+                Arc::new(HostFunc::wrapped(ty, code, self))
+            }
+        }
+    };
+}
+
+/// Calls a macro with each prefix of a list of names, from `$from` names on.
+macro_rules! each_arity {
+    ($macro:ident) => {
+        $macro!();
+        $macro!(A1);
+        each_arity!(two_and_more $macro);
+    };
+    (two_and_more $macro:ident) => {
+        $macro!(A1 A2);
+        $macro!(A1 A2 A3);
+        $macro!(A1 A2 A3 A4);
+        $macro!(A1 A2 A3 A4 A5);
+        $macro!(A1 A2 A3 A4 A5 A6);
+        $macro!(A1 A2 A3 A4 A5 A6 A7);
+        $macro!(A1 A2 A3 A4 A5 A6 A7 A8);
+        $macro!(A1 A2 A3 A4 A5 A6 A7 A8 A9);
+        $macro!(A1 A2 A3 A4 A5 A6 A7 A8 A9 A10);
+        $macro!(A1 A2 A3 A4 A5 A6 A7 A8 A9 A10 A11);
+        $macro!(A1 A2 A3 A4 A5 A6 A7 A8 A9 A10 A11 A12);
+        $macro!(A1 A2 A3 A4 A5 A6 A7 A8 A9 A10 A11 A12 A13);
+        $macro!(A1 A2 A3 A4 A5 A6 A7 A8 A9 A10 A11 A12 A13 A14);
+        $macro!(A1 A2 A3 A4 A5 A6 A7 A8 A9 A10 A11 A12 A13 A14 A15);
+        $macro!(A1 A2 A3 A4 A5 A6 A7 A8 A9 A10 A11 A12 A13 A14 A15 A16);
+    };
+}
+pub(crate) use each_arity;
+
+each_arity!(into_func);
+each_arity!(two_and_more tuple_results);

@@ -1,0 +1,424 @@
+//! Instances: linking imports, first contents, exports.
+
+use crate::host::HostFunc;
+use crate::store::{StoreId, StoreOpaque};
+use crate::typed::{TypedFunc, WasmParams, WasmResults};
+use crate::vm::{FuncRef, FunctionImport, InstanceData, LinearMemory, TableStorage};
+use crate::{
+    AsContext, AsContextMut, Backtrace, Error, Func, Global, LinkError, Memory, Module, Table,
+    Trap, call,
+};
+use std::ptr::NonNull;
+use std::sync::Arc;
+use wasmprof_image::abi::kind;
+use wasmprof_module::{ExportKind, ExternType, FuncIndex, MemoryType, SegmentMode, TableType};
+
+/// Something that can be imported or exported.
+#[derive(Clone, Copy, Debug)]
+pub enum Extern {
+    /// A function.
+    Func(Func),
+    /// A memory.
+    Memory(Memory),
+    /// A table.
+    Table(Table),
+    /// A global.
+    Global(Global),
+}
+
+macro_rules! extern_variants {
+    ($($variant:ident $into:ident;)*) => {
+        impl Extern {
+            $(
+                #[doc = concat!("The ", stringify!($variant), ", if it is one.")]
+                pub fn $into(self) -> Option<$variant> {
+                    if let Extern::$variant(item) = self { Some(item) } else { None }
+                }
+            )*
+        }
+        $(
+            impl From<$variant> for Extern {
+                fn from(item: $variant) -> Extern {
+                    Extern::$variant(item)
+                }
+            }
+        )*
+    };
+}
+
+extern_variants! {
+    Func into_func;
+    Memory into_memory;
+    Table into_table;
+    Global into_global;
+}
+
+impl Extern {
+    /// Its type. The minimum of a memory or table is its current size.
+    pub fn ty(&self, store: impl AsContext) -> ExternType {
+        match self {
+            Extern::Func(func) => ExternType::Func(func.ty(store)),
+            Extern::Memory(memory) => ExternType::Memory(memory.ty(store)),
+            Extern::Table(table) => ExternType::Table(table.ty(store)),
+            Extern::Global(global) => ExternType::Global(global.ty(store)),
+        }
+    }
+
+    pub(crate) fn of_instance(
+        store: &mut StoreOpaque,
+        instance: NonNull<InstanceData>,
+        name: &str,
+    ) -> Option<Extern> {
+        // SAFETY: the store keeps its instances.
+        let data = unsafe { instance.as_ref() };
+        let kind = data.module.export(name)?;
+        Some(export(store, data, kind))
+    }
+}
+
+fn export(store: &StoreOpaque, data: &InstanceData, kind: ExportKind) -> Extern {
+    match kind {
+        ExportKind::Func(index) => {
+            let slot = data.module.wasm().escape_slot(index).expect("exported functions have one");
+            Extern::Func(Func::of(store, data.func_ref(slot)))
+        }
+        ExportKind::Memory(index) => {
+            Extern::Memory(Memory::of(store, data.memories[index as usize]))
+        }
+        ExportKind::Table(index) => Extern::Table(Table::of(store, data.tables[index as usize])),
+        ExportKind::Global(index) => {
+            let ty = data.module.wasm().globals[index as usize].ty;
+            let value = NonNull::new(data.global(index).cast()).expect("a global has a place");
+            Extern::Global(Global::of(store, value, ty))
+        }
+    }
+}
+
+/// What is given for an import.
+#[derive(Clone, Debug)]
+pub(crate) enum Given {
+    Extern(Extern),
+    Host(Arc<HostFunc>),
+}
+
+/// An instance of a store.
+///
+/// All methods panic if they are given another store.
+#[derive(Clone, Copy, Debug)]
+pub struct Instance {
+    store: StoreId,
+    data: NonNull<InstanceData>,
+}
+
+// SAFETY: a handle is used only together with its store, whose borrow says who
+// may access what it points to.
+unsafe impl Send for Instance {}
+// SAFETY: as above.
+unsafe impl Sync for Instance {}
+
+impl Instance {
+    /// Makes an instance with these imports, in the order of the module's, and
+    /// calls its start function.
+    ///
+    /// # Errors
+    ///
+    /// If the imports do not fit, the system does not give the memory, a
+    /// segment is out of bounds, or the start function fails.
+    pub fn new(
+        mut store: impl AsContextMut,
+        module: &Module,
+        imports: &[Extern],
+    ) -> Result<Instance, Error> {
+        let given = imports.iter().copied().map(Given::Extern).collect();
+        Instance::link(store.as_context_mut().opaque(), module, given)
+    }
+
+    pub(crate) fn link(
+        store: &mut StoreOpaque,
+        module: &Module,
+        given: Vec<Given>,
+    ) -> Result<Instance, Error> {
+        let data = build(store, module, given)?;
+        let instance = Instance { store: store.id, data };
+        initialize(data)?;
+        if let Some(start) = module.wasm().start {
+            instance.call_start(store, start)?;
+        }
+        Ok(instance)
+    }
+
+    fn call_start(&self, store: &mut StoreOpaque, start: FuncIndex) -> Result<(), Error> {
+        // SAFETY: the store keeps its instances.
+        let Extern::Func(func) =
+            export(store, unsafe { self.data.as_ref() }, ExportKind::Func(start))
+        else {
+            unreachable!("a function was asked for");
+        };
+        let function = func.func_ref(store);
+        let entry = store.engine.stubs(function.type_id)?.entry;
+        // SAFETY: the stub is the one for the type, which has no values.
+        unsafe { call::enter(store, entry, function, std::ptr::null_mut()) }
+    }
+
+    fn get<'a>(&self, store: &'a StoreOpaque) -> &'a InstanceData {
+        store.check(self.store);
+        // SAFETY: the store keeps its instances and is borrowed as long.
+        unsafe { self.data.as_ref() }
+    }
+
+    /// The module.
+    pub fn module(&self, store: impl AsContext) -> Module {
+        self.get(&store.as_context().inner.opaque).module.clone()
+    }
+
+    /// The export with this name.
+    pub fn get_export(&self, mut store: impl AsContextMut, name: &str) -> Option<Extern> {
+        let mut store = store.as_context_mut();
+        let store = store.opaque();
+        store.check(self.store);
+        Extern::of_instance(store, self.data, name)
+    }
+
+    /// All exports with their names, in the order of the module.
+    pub fn exports(&self, mut store: impl AsContextMut) -> Vec<(String, Extern)> {
+        let mut store = store.as_context_mut();
+        let store = store.opaque();
+        let data = self.get(store);
+        let exports = data.module.wasm().exports.iter();
+        exports.map(|e| (e.name.to_string(), export(store, data, e.kind))).collect()
+    }
+
+    /// The function exported under this name.
+    pub fn get_func(&self, store: impl AsContextMut, name: &str) -> Option<Func> {
+        self.get_export(store, name)?.into_func()
+    }
+
+    /// The memory exported under this name.
+    pub fn get_memory(&self, store: impl AsContextMut, name: &str) -> Option<Memory> {
+        self.get_export(store, name)?.into_memory()
+    }
+
+    /// The table exported under this name.
+    pub fn get_table(&self, store: impl AsContextMut, name: &str) -> Option<Table> {
+        self.get_export(store, name)?.into_table()
+    }
+
+    /// The global exported under this name.
+    pub fn get_global(&self, store: impl AsContextMut, name: &str) -> Option<Global> {
+        self.get_export(store, name)?.into_global()
+    }
+
+    /// The function exported under this name, with its type known to Rust.
+    ///
+    /// # Errors
+    ///
+    /// If there is none, or it has another type.
+    pub fn get_typed_func<P: WasmParams, R: WasmResults>(
+        &self,
+        mut store: impl AsContextMut,
+        name: &str,
+    ) -> Result<TypedFunc<P, R>, Error> {
+        let func = self
+            .get_func(&mut store, name)
+            .ok_or_else(|| LinkError::NoExport { name: name.to_owned(), wanted: "function" })?;
+        func.typed(store)
+    }
+}
+
+/// The imports, sorted by what they are.
+#[derive(Default)]
+struct Imports {
+    functions: Vec<(FunctionImport, Given)>,
+    tables: Vec<NonNull<TableStorage>>,
+    memories: Vec<NonNull<LinearMemory>>,
+    globals: Vec<NonNull<u64>>,
+}
+
+/// Makes an instance with everything in place but the first contents.
+fn build(
+    store: &mut StoreOpaque,
+    module: &Module,
+    given: Vec<Given>,
+) -> Result<NonNull<InstanceData>, Error> {
+    let wasm = module.wasm();
+    let Imports { functions, mut tables, mut memories, globals } = resolve(store, module, given)?;
+    for table in &wasm.tables[tables.len()..] {
+        tables.push(store.tables.add(TableStorage::new(table.ty)?));
+    }
+    let guarded = store.engine.guarded_memories();
+    for ty in &wasm.memories[memories.len()..] {
+        memories.push(store.memories.add(LinearMemory::new(*ty, guarded)?));
+    }
+    let context = store.context();
+    let data = InstanceData::new(module.clone(), context, memories.into(), tables.into());
+    let data = store.instances.add(data);
+    // SAFETY: the store keeps its instances.
+    let instance = unsafe { data.as_ref() };
+
+    for (index, ty) in (0..).zip(module.type_ids()) {
+        instance.vmctx.write(module.layout().type_id(index), *ty);
+    }
+    for (index, global) in (0..).zip(globals) {
+        instance.vmctx.write(module.layout().global_import(index), global.as_ptr());
+    }
+    for (index, (import, _)) in (0..).zip(&functions) {
+        instance.set_import(index, *import);
+    }
+    for (slot, index) in (0..).zip(&wasm.escaping) {
+        let reference = match functions.get(index.index()) {
+            None => FuncRef {
+                code: module.function_address(*index),
+                vmctx: instance.vmctx.head() as usize,
+                type_id: module.function_type_id(*index),
+                kind: kind::WASM,
+            },
+            Some((_, Given::Host(host))) => {
+                Func::from_host(store, host.clone(), Some(instance.vmctx.head()))?.func_ref(store)
+            }
+            Some((_, Given::Extern(item))) => match item {
+                Extern::Func(func) => func.func_ref(store),
+                _ => unreachable!("the import is a function"),
+            },
+        };
+        // SAFETY: the slot is in the vmctx of the new instance.
+        unsafe { *instance.func_ref(slot).as_ptr() = reference };
+    }
+    for (index, global) in (0..).zip(&wasm.globals) {
+        if let Some(init) = global.init {
+            let value = instance.evaluate(init);
+            // SAFETY: the place is in the vmctx of the new instance.
+            unsafe { *instance.global(index).cast::<u64>() = value };
+        }
+    }
+    Ok(data)
+}
+
+/// Checks what is given against what the module wants.
+fn resolve(store: &mut StoreOpaque, module: &Module, given: Vec<Given>) -> Result<Imports, Error> {
+    let wanted = &module.wasm().imports;
+    if wanted.len() != given.len() {
+        return Err(LinkError::ImportCount { wanted: wanted.len(), given: given.len() }.into());
+    }
+    let mut imports = Imports::default();
+    for (import, given) in wanted.iter().zip(given) {
+        let found = match &given {
+            Given::Host(host) => ExternType::Func(host.ty.clone()),
+            Given::Extern(item) => extern_type(store, item),
+        };
+        if !fits(&import.ty, &found) {
+            return Err(LinkError::ImportType {
+                module: import.module.to_string(),
+                name: import.name.to_string(),
+                wanted: import.ty.clone(),
+                given: found,
+            }
+            .into());
+        }
+        match given {
+            Given::Host(ref host) => {
+                let code = match host.code {
+                    Some(code) => code,
+                    None => {
+                        let type_id = store.engine.type_id(&host.ty);
+                        store.engine.stubs(type_id)?.dynamic_host
+                    }
+                };
+                let import = FunctionImport {
+                    code,
+                    environment: host.environment,
+                    kind: u64::from(kind::HOST),
+                };
+                store.host_funcs.push(host.clone());
+                imports.functions.push((import, given));
+            }
+            Given::Extern(Extern::Func(func)) => {
+                // SAFETY: the function belongs to this store.
+                let import = unsafe { func.func_ref(store).as_import() };
+                imports.functions.push((import, given));
+            }
+            Given::Extern(Extern::Table(table)) => imports.tables.push(table.storage),
+            Given::Extern(Extern::Memory(memory)) => imports.memories.push(memory.storage),
+            Given::Extern(Extern::Global(global)) => imports.globals.push(global.value),
+        }
+    }
+    Ok(imports)
+}
+
+fn extern_type(store: &StoreOpaque, item: &Extern) -> ExternType {
+    match item {
+        Extern::Func(func) => {
+            let id = func.func_ref(store).type_id;
+            ExternType::Func((*store.engine.func_type(id)).clone())
+        }
+        // SAFETY: the store that an item belongs to keeps its storage.
+        Extern::Table(table) => ExternType::Table(unsafe { table.storage.as_ref() }.ty()),
+        // SAFETY: as above.
+        Extern::Memory(memory) => ExternType::Memory(unsafe { memory.storage.as_ref() }.ty()),
+        Extern::Global(global) => ExternType::Global(global.declared_type(store)),
+    }
+}
+
+/// Whether an import of type `wanted` takes something of type `given`
+/// (specification, "Import subtyping"): sizes may be larger at the start, and
+/// limits tighter.
+fn fits(wanted: &ExternType, given: &ExternType) -> bool {
+    let within = |minimum: [u64; 2], maximum: [Option<u64>; 2]| {
+        minimum[1] >= minimum[0]
+            && match maximum {
+                [None, _] => true,
+                [Some(wanted), Some(given)] => given <= wanted,
+                [Some(_), None] => false,
+            }
+    };
+    match (wanted, given) {
+        (ExternType::Func(wanted), ExternType::Func(given)) => wanted == given,
+        (ExternType::Global(wanted), ExternType::Global(given)) => wanted == given,
+        (ExternType::Memory(wanted), ExternType::Memory(given)) => {
+            let MemoryType { minimum, maximum } = *wanted;
+            within([minimum, given.minimum], [maximum, given.maximum])
+        }
+        (ExternType::Table(wanted), ExternType::Table(given)) => {
+            let TableType { element, minimum, maximum } = *wanted;
+            element == given.element && within([minimum, given.minimum], [maximum, given.maximum])
+        }
+        _ => false,
+    }
+}
+
+/// Copies the active segments, in the order that the specification gives.
+fn initialize(mut instance: NonNull<InstanceData>) -> Result<(), Error> {
+    // SAFETY: the instance is new, and only this uses it.
+    let instance = unsafe { instance.as_mut() };
+    let module = instance.module.clone();
+    let wasm = module.wasm();
+    let trap = |code| Error::Trap(Trap { code, backtrace: Backtrace::default() });
+    for (index, segment) in (0..).zip(&wasm.elements) {
+        if let SegmentMode::Active { target, offset } = segment.mode {
+            let at = u64::from(instance.evaluate(offset) as u32);
+            let len = segment.items.len() as u64;
+            instance.table_init(target, index, at, 0, len).map_err(trap)?;
+        }
+        if segment.mode != SegmentMode::Passive {
+            instance.elem_drop(index);
+        }
+    }
+    if let Some(images) = module.memory_images() {
+        let first = wasm.imported_memories;
+        for (index, image) in (first..).zip(images) {
+            if let Some(image) = image {
+                instance.memory(index).map_image(image)?;
+            }
+        }
+    }
+    for (index, segment) in (0..).zip(&wasm.data) {
+        if let SegmentMode::Active { target, offset } = segment.mode {
+            if module.memory_images().is_none() {
+                let at = u64::from(instance.evaluate(offset) as u32);
+                let len = wasm.data_bytes(segment).len() as u64;
+                instance.memory_init(target, index, at, 0, len).map_err(trap)?;
+            }
+            instance.data_drop(index);
+        }
+    }
+    Ok(())
+}

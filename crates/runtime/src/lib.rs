@@ -1,0 +1,55 @@
+//! Runs compiled WebAssembly.
+//!
+//! From outside in: [`Store`] owns everything that a program has at run time,
+//! [`Linker`] and [`Instance`] bring modules to life in it, and [`Func`],
+//! [`Memory`], [`Table`] and [`Global`] are handles to what is in there. Below
+//! them, `vm` has what compiled code touches directly, `code` maps images and
+//! finds them again by address, and `sys` is the operating system and the
+//! processor.
+//!
+//! Code comes here as a [`CodeImage`](wasmprof_image::CodeImage). Making it is
+//! left to whoever sets up the [`Engine`], as is choosing profiling agents.
+
+mod call;
+mod code;
+mod engine;
+mod error;
+mod externref;
+mod func;
+mod global;
+mod host;
+mod instance;
+mod linker;
+mod memory;
+mod module;
+mod store;
+mod sys;
+mod table;
+mod typed;
+mod value;
+mod vm;
+
+pub use engine::{Engine, RuntimeConfig, StubCompiler};
+pub use error::{Backtrace, BoxError, Error, Frame, LinkError, MemoryAccessError, Trap};
+pub use externref::ExternRef;
+pub use func::Func;
+pub use global::Global;
+pub use host::{HostFunc, HostResult, IntoFunc};
+pub use instance::{Extern, Instance};
+pub use linker::Linker;
+pub use memory::Memory;
+pub use module::{ExportType, ImportType, Module};
+pub use store::{AsContext, AsContextMut, Caller, Store, StoreMut, StoreRef};
+pub use table::Table;
+pub use typed::{TypedFunc, WasmParams, WasmResults, WasmTy};
+pub use value::Val;
+pub use wasmprof_image::TrapCode;
+pub use wasmprof_module::{
+    ExternType, FuncType, GlobalType, HeapType, MemoryType, RefType, TableType, ValType,
+};
+
+/// Whether this process may reserve the address space that guarded memories
+/// take; a limit on address space can forbid it.
+pub fn can_reserve_guards() -> bool {
+    vm::can_reserve_guards()
+}

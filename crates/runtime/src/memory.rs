@@ -1,0 +1,139 @@
+//! Handles to linear memories.
+
+use crate::store::{StoreId, StoreInner, StoreOpaque};
+use crate::vm::LinearMemory;
+use crate::{AsContext, AsContextMut, Error, LinkError, MemoryAccessError, StoreMut, StoreRef};
+use std::ptr::NonNull;
+use wasmprof_module::MemoryType;
+
+/// A linear memory of a store.
+///
+/// All methods panic if they are given another store.
+#[derive(Clone, Copy, Debug)]
+pub struct Memory {
+    store: StoreId,
+    pub(crate) storage: NonNull<LinearMemory>,
+}
+
+// SAFETY: a handle is used only together with its store, whose borrow says who
+// may access what it points to.
+unsafe impl Send for Memory {}
+// SAFETY: as above.
+unsafe impl Sync for Memory {}
+
+impl Memory {
+    pub(crate) fn of(store: &StoreOpaque, storage: NonNull<LinearMemory>) -> Memory {
+        Memory { store: store.id, storage }
+    }
+
+    /// A new memory.
+    ///
+    /// # Errors
+    ///
+    /// If the system does not give the address space.
+    pub fn new(mut store: impl AsContextMut, ty: MemoryType) -> Result<Memory, Error> {
+        let mut store = store.as_context_mut();
+        let store = store.opaque();
+        let memory = LinearMemory::new(ty, store.engine.guarded_memories())?;
+        let storage = store.memories.add(memory);
+        Ok(Memory::of(store, storage))
+    }
+
+    fn get<'a, T>(&self, store: &'a StoreInner<T>) -> &'a LinearMemory {
+        store.opaque.check(self.store);
+        // SAFETY: the store owns it and is borrowed as long.
+        unsafe { self.storage.as_ref() }
+    }
+
+    fn get_mut<'a, T>(&self, store: &'a mut StoreInner<T>) -> &'a mut LinearMemory {
+        store.opaque.check(self.store);
+        // SAFETY: the store owns it and is borrowed mutably as long.
+        unsafe { &mut *self.storage.as_ptr() }
+    }
+
+    /// Its type; the minimum is the current size.
+    pub fn ty(&self, store: impl AsContext) -> MemoryType {
+        self.get(store.as_context().inner).ty()
+    }
+
+    /// The size in pages.
+    pub fn size(&self, store: impl AsContext) -> u64 {
+        self.get(store.as_context().inner).pages()
+    }
+
+    /// The size in bytes.
+    pub fn data_size(&self, store: impl AsContext) -> usize {
+        self.get(store.as_context().inner).data().len()
+    }
+
+    /// The contents.
+    pub fn data<'a, T: 'a>(&self, store: impl Into<StoreRef<'a, T>>) -> &'a [u8] {
+        self.get(store.into().inner).data()
+    }
+
+    /// The contents.
+    pub fn data_mut<'a, T: 'a>(&self, store: impl Into<StoreMut<'a, T>>) -> &'a mut [u8] {
+        self.get_mut(store.into().inner).data_mut()
+    }
+
+    /// The contents, and the embedder's data beside them.
+    pub fn data_and_store_mut<'a, T: 'a>(
+        &self,
+        store: impl Into<StoreMut<'a, T>>,
+    ) -> (&'a mut [u8], &'a mut T) {
+        let inner = store.into().inner;
+        inner.opaque.check(self.store);
+        // SAFETY: the memory is not part of `data`, and both are borrowed from
+        // a store that is borrowed mutably as long.
+        let memory = unsafe { &mut *self.storage.as_ptr() };
+        (memory.data_mut(), &mut inner.data)
+    }
+
+    /// Copies `buffer.len()` bytes from `offset` on.
+    ///
+    /// # Errors
+    ///
+    /// If they are not all inside the memory.
+    pub fn read(
+        &self,
+        store: impl AsContext,
+        offset: usize,
+        buffer: &mut [u8],
+    ) -> Result<(), MemoryAccessError> {
+        let store = store.as_context();
+        let data = self.get(store.inner).data();
+        let end = offset.checked_add(buffer.len()).ok_or(MemoryAccessError)?;
+        buffer.copy_from_slice(data.get(offset..end).ok_or(MemoryAccessError)?);
+        Ok(())
+    }
+
+    /// Copies `bytes` to `offset`.
+    ///
+    /// # Errors
+    ///
+    /// If there is no room for all of them; then nothing is written.
+    pub fn write(
+        &self,
+        mut store: impl AsContextMut,
+        offset: usize,
+        bytes: &[u8],
+    ) -> Result<(), MemoryAccessError> {
+        let store = store.as_context_mut();
+        let data = self.get_mut(store.inner).data_mut();
+        let end = offset.checked_add(bytes.len()).ok_or(MemoryAccessError)?;
+        data.get_mut(offset..end).ok_or(MemoryAccessError)?.copy_from_slice(bytes);
+        Ok(())
+    }
+
+    /// Grows by `pages` and returns the size before.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot grow so far.
+    pub fn grow(&self, mut store: impl AsContextMut, pages: u64) -> Result<u64, Error> {
+        let store = store.as_context_mut();
+        let memory = self.get_mut(store.inner);
+        let from = memory.pages();
+        memory.grow(pages).ok_or_else(|| LinkError::CannotGrow { from, by: pages }.into())
+    }
+}

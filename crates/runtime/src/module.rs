@@ -1,0 +1,207 @@
+//! A module that is compiled and mapped, ready for instances.
+
+use crate::code::Code;
+use crate::error::resource;
+use crate::vm::MemoryImage;
+use crate::{Engine, Error};
+use std::sync::{Arc, OnceLock};
+use wasmprof_image::abi::VmctxLayout;
+use wasmprof_image::{CodeImage, Symbol};
+use wasmprof_module::{
+    ConstExpr, ExportKind, ExternType, FuncIndex, Module as WasmModule, PAGE_SIZE, SegmentMode,
+};
+
+/// Initial contents below this size are copied: that is faster than mapping.
+const COPY_BELOW: usize = 64 * 1024;
+
+/// A compiled module. Cloning gives a handle to the same one.
+#[derive(Clone, Debug)]
+pub struct Module {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    engine: Engine,
+    wasm: Arc<WasmModule>,
+    layout: VmctxLayout,
+    type_ids: Box<[u32]>,
+    /// Positions in the list of exports, sorted by name.
+    by_name: Box<[u32]>,
+    memory_images: OnceLock<Option<Box<[Option<MemoryImage>]>>>,
+    code: Arc<Code>,
+}
+
+impl Module {
+    /// Maps the image of a module.
+    ///
+    /// # Errors
+    ///
+    /// If the system does not give executable memory, or the image is not that
+    /// of a module.
+    pub fn load(engine: &Engine, image: CodeImage) -> Result<Module, Error> {
+        let Some(wasm) = image.module.clone() else {
+            return Err(Error::Compile("the code image has no module".into()));
+        };
+        let code = Code::load(image, engine.agents())
+            .map_err(|error| resource("executable memory".to_owned(), error))?;
+        let mut by_name: Box<[u32]> = (0..wasm.exports.len() as u32).collect();
+        by_name.sort_by_key(|at| &wasm.exports[*at as usize].name);
+        let inner = Inner {
+            engine: engine.clone(),
+            layout: VmctxLayout::new(&wasm),
+            type_ids: wasm.types.iter().map(|ty| engine.type_id(ty)).collect(),
+            by_name,
+            memory_images: OnceLock::new(),
+            wasm,
+            code,
+        };
+        Ok(Module { inner: Arc::new(inner) })
+    }
+
+    /// The name that the module gives itself.
+    pub fn name(&self) -> Option<&str> {
+        self.wasm().names().module()
+    }
+
+    /// The imports, in order.
+    pub fn imports(&self) -> impl ExactSizeIterator<Item = ImportType<'_>> {
+        self.wasm().imports.iter().map(|import| ImportType { import })
+    }
+
+    /// The exports, in order.
+    pub fn exports(&self) -> impl ExactSizeIterator<Item = ExportType<'_>> {
+        let wasm = self.wasm();
+        wasm.exports
+            .iter()
+            .map(|export| ExportType { name: &export.name, ty: wasm.export_type(export.kind) })
+    }
+
+    /// The machine code.
+    pub fn text(&self) -> &[u8] {
+        self.inner.code.text()
+    }
+
+    /// How many functions the module has of its own.
+    pub fn functions(&self) -> usize {
+        self.inner.code.image().symbols.len()
+    }
+
+    /// The functions of the module in the order of their code.
+    pub fn symbols(&self) -> &[Symbol] {
+        &self.inner.code.image().symbols
+    }
+
+    /// The engine that the module was made for.
+    pub fn engine(&self) -> &Engine {
+        &self.inner.engine
+    }
+
+    pub(crate) fn wasm(&self) -> &WasmModule {
+        &self.inner.wasm
+    }
+
+    pub(crate) fn layout(&self) -> &VmctxLayout {
+        &self.inner.layout
+    }
+
+    pub(crate) fn type_ids(&self) -> &[u32] {
+        &self.inner.type_ids
+    }
+
+    /// The engine's number for the type of a function.
+    pub(crate) fn function_type_id(&self, index: FuncIndex) -> u32 {
+        self.type_ids()[self.wasm().functions[index.index()].index()]
+    }
+
+    /// The address of the code of one of the module's own functions.
+    pub(crate) fn function_address(&self, index: FuncIndex) -> usize {
+        let own = (index.0 - self.wasm().imported_functions) as usize;
+        self.inner.code.address(self.symbols()[own].start)
+    }
+
+    pub(crate) fn export(&self, name: &str) -> Option<ExportKind> {
+        let exports = &self.wasm().exports;
+        let by_name = &self.inner.by_name;
+        let at = by_name.binary_search_by_key(&name, |at| &*exports[*at as usize].name).ok()?;
+        Some(exports[by_name[at] as usize].kind)
+    }
+
+    /// Images for the module's own memories, if they can take the place of all
+    /// active data segments.
+    pub(crate) fn memory_images(&self) -> Option<&[Option<MemoryImage>]> {
+        self.inner.memory_images.get_or_init(|| self.make_memory_images()).as_deref()
+    }
+
+    fn make_memory_images(&self) -> Option<Box<[Option<MemoryImage>]>> {
+        let wasm = self.wasm();
+        let imported = wasm.imported_memories as usize;
+        let mut memories: Vec<Vec<(u64, &[u8])>> = vec![Vec::new(); wasm.memories.len() - imported];
+        let mut total = 0;
+        for segment in &wasm.data {
+            let SegmentMode::Active { target, offset } = segment.mode else { continue };
+            let bytes = wasm.data_bytes(segment);
+            // Any other segment may be out of bounds, or is not ours to place.
+            let ConstExpr::I32(at) = offset else { return None };
+            let at = u64::from(at as u32);
+            let size = wasm.memories[target as usize].minimum * PAGE_SIZE;
+            let own = (target as usize).checked_sub(imported)?;
+            if at + bytes.len() as u64 > size {
+                return None;
+            }
+            total += bytes.len();
+            memories[own].push((at, bytes));
+        }
+        if total < COPY_BELOW {
+            return None;
+        }
+        let image = |segments: Vec<(u64, &[u8])>| match segments.is_empty() {
+            true => Ok(None),
+            false => MemoryImage::new(&segments).map(Some),
+        };
+        // Without a file in memory, segments are copied.
+        memories.into_iter().map(image).collect::<Result<_, _>>().ok()
+    }
+}
+
+/// An import of a module.
+#[derive(Clone, Copy, Debug)]
+pub struct ImportType<'a> {
+    import: &'a wasmprof_module::Import,
+}
+
+impl<'a> ImportType<'a> {
+    /// The module part of its name.
+    pub fn module(&self) -> &'a str {
+        &self.import.module
+    }
+
+    /// The field part of its name.
+    pub fn name(&self) -> &'a str {
+        &self.import.name
+    }
+
+    /// What it has to be.
+    pub fn ty(&self) -> &'a ExternType {
+        &self.import.ty
+    }
+}
+
+/// An export of a module.
+#[derive(Clone, Debug)]
+pub struct ExportType<'a> {
+    name: &'a str,
+    ty: ExternType,
+}
+
+impl<'a> ExportType<'a> {
+    /// Its name.
+    pub fn name(&self) -> &'a str {
+        self.name
+    }
+
+    /// What it is.
+    pub fn ty(&self) -> &ExternType {
+        &self.ty
+    }
+}

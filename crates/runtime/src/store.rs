@@ -1,0 +1,369 @@
+//! The store: everything that a program has at run time, and the ways to it.
+//!
+//! What compiled code and handles point to is allocated one by one and stays
+//! where it is until the store is dropped.
+
+use crate::host::HostFunc;
+use crate::instance::Extern;
+use crate::vm::{
+    FuncRef, HostFunction, InstanceData, LinearMemory, StoreContext, TableStorage, Vmctx, VmctxHead,
+};
+use crate::{Engine, Error};
+use std::any::Any;
+use std::fmt;
+use std::marker::PhantomData;
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Values of one type, each at an address that it keeps.
+pub(crate) struct Arena<T> {
+    items: Vec<NonNull<T>>,
+}
+
+impl<T> Arena<T> {
+    fn new() -> Self {
+        Arena { items: Vec::new() }
+    }
+
+    pub(crate) fn add(&mut self, item: impl Into<Box<T>>) -> NonNull<T> {
+        let item = NonNull::from(Box::leak(item.into()));
+        self.items.push(item);
+        item
+    }
+}
+
+impl<T> Drop for Arena<T> {
+    fn drop(&mut self) {
+        for item in self.items.drain(..) {
+            // SAFETY: it came from a Box, and goes only here.
+            drop(unsafe { Box::from_raw(item.as_ptr()) });
+        }
+    }
+}
+
+/// Which store something belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct StoreId(u64);
+
+/// How compiled code was left.
+pub(crate) enum Pending {
+    Error(Error),
+    Panic(Box<dyn Any + Send>),
+}
+
+/// A store without the embedder's data. The context comes first: a pointer to
+/// it is a pointer to the store.
+#[repr(C)]
+pub struct StoreOpaque {
+    context: StoreContext,
+    pub(crate) id: StoreId,
+    pub(crate) engine: Engine,
+    pub(crate) pending: Option<Pending>,
+    /// Stands for the caller's instance where there is none.
+    no_instance: Option<Vmctx>,
+    pub(crate) instances: Arena<InstanceData>,
+    pub(crate) memories: Arena<LinearMemory>,
+    pub(crate) tables: Arena<TableStorage>,
+    pub(crate) globals: Arena<[u64; 2]>,
+    pub(crate) func_refs: Arena<FuncRef>,
+    pub(crate) host_functions: Arena<HostFunction>,
+    /// Kept because compiled code has pointers into them.
+    pub(crate) host_funcs: Vec<Arc<HostFunc>>,
+    pub(crate) externrefs: Vec<Arc<dyn Any + Send + Sync>>,
+}
+
+impl StoreOpaque {
+    pub(crate) fn max_wasm_stack(&self) -> usize {
+        self.engine.max_wasm_stack()
+    }
+
+    pub(crate) fn context(&mut self) -> *mut StoreContext {
+        (&raw mut *self).cast()
+    }
+
+    /// The vmctx to pass to host functions that no instance calls.
+    pub(crate) fn no_instance(&mut self) -> *mut VmctxHead {
+        let head = VmctxHead {
+            store: self.context(),
+            builtins: std::ptr::null(),
+            instance: std::ptr::null_mut(),
+        };
+        self.no_instance.get_or_insert_with(|| Vmctx::new(0, head)).head()
+    }
+
+    /// Panics if something belongs to another store: using it here could reach
+    /// memory that is gone.
+    #[track_caller]
+    pub(crate) fn check(&self, id: StoreId) {
+        assert!(self.id == id, "this belongs to another store");
+    }
+}
+
+/// A store with the embedder's data behind what the runtime needs.
+#[repr(C)]
+pub(crate) struct StoreInner<T> {
+    pub(crate) opaque: StoreOpaque,
+    pub(crate) data: T,
+}
+
+/// Everything that a program has at run time, and data of the embedder's that
+/// its host functions can reach.
+pub struct Store<T> {
+    inner: NonNull<StoreInner<T>>,
+    owns: PhantomData<StoreInner<T>>,
+}
+
+// SAFETY: a store owns what it points to. Closures and references of the host
+// in it are Send and Sync, and compiled code runs only while the store is
+// borrowed mutably.
+unsafe impl<T: Send> Send for Store<T> {}
+// SAFETY: a shared reference to a store only reads.
+unsafe impl<T: Sync> Sync for Store<T> {}
+
+impl<T> Store<T> {
+    /// An empty store.
+    pub fn new(engine: &Engine, data: T) -> Store<T> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let opaque = StoreOpaque {
+            context: StoreContext::new(),
+            id: StoreId(NEXT.fetch_add(1, Ordering::Relaxed)),
+            engine: engine.clone(),
+            pending: None,
+            no_instance: None,
+            instances: Arena::new(),
+            memories: Arena::new(),
+            tables: Arena::new(),
+            globals: Arena::new(),
+            func_refs: Arena::new(),
+            host_functions: Arena::new(),
+            host_funcs: Vec::new(),
+            externrefs: Vec::new(),
+        };
+        let inner = NonNull::from(Box::leak(Box::new(StoreInner { opaque, data })));
+        Store { inner, owns: PhantomData }
+    }
+
+    /// The embedder's data.
+    pub fn data(&self) -> &T {
+        &self.as_context().inner.data
+    }
+
+    /// The embedder's data.
+    pub fn data_mut(&mut self) -> &mut T {
+        &mut self.as_context_mut().inner.data
+    }
+
+    /// Ends the store and gives the data back.
+    pub fn into_data(self) -> T {
+        let inner = self.inner;
+        std::mem::forget(self);
+        // SAFETY: it came from a Box, and the store that owned it is gone.
+        let inner = unsafe { Box::from_raw(inner.as_ptr()) };
+        inner.data
+    }
+
+    /// The engine that the store was made for.
+    pub fn engine(&self) -> &Engine {
+        &self.as_context().inner.opaque.engine
+    }
+}
+
+impl<T> Drop for Store<T> {
+    fn drop(&mut self) {
+        // SAFETY: it came from a Box, and goes only here or in `into_data`.
+        drop(unsafe { Box::from_raw(self.inner.as_ptr()) });
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for Store<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("data", self.data()).finish_non_exhaustive()
+    }
+}
+
+/// A shared borrow of a store.
+pub struct StoreRef<'a, T> {
+    pub(crate) inner: &'a StoreInner<T>,
+}
+
+/// A mutable borrow of a store.
+pub struct StoreMut<'a, T> {
+    pub(crate) inner: &'a mut StoreInner<T>,
+}
+
+impl<'a, T> StoreRef<'a, T> {
+    /// The embedder's data.
+    pub fn data(&self) -> &'a T {
+        &self.inner.data
+    }
+}
+
+impl<T> StoreMut<'_, T> {
+    /// The embedder's data.
+    pub fn data(&self) -> &T {
+        &self.inner.data
+    }
+
+    /// The embedder's data.
+    pub fn data_mut(&mut self) -> &mut T {
+        &mut self.inner.data
+    }
+
+    pub(crate) fn opaque(&mut self) -> &mut StoreOpaque {
+        &mut self.inner.opaque
+    }
+}
+
+/// Whatever gives shared access to a store.
+pub trait AsContext {
+    /// The embedder's data in it.
+    type Data;
+
+    /// The store.
+    fn as_context(&self) -> StoreRef<'_, Self::Data>;
+}
+
+/// Whatever gives mutable access to a store.
+pub trait AsContextMut: AsContext {
+    /// The store.
+    fn as_context_mut(&mut self) -> StoreMut<'_, Self::Data>;
+}
+
+impl<T> AsContext for Store<T> {
+    type Data = T;
+
+    fn as_context(&self) -> StoreRef<'_, T> {
+        // SAFETY: the store owns it, and is borrowed as long.
+        StoreRef { inner: unsafe { self.inner.as_ref() } }
+    }
+}
+
+impl<T> AsContextMut for Store<T> {
+    fn as_context_mut(&mut self) -> StoreMut<'_, T> {
+        // SAFETY: the store owns it, and is borrowed mutably as long.
+        StoreMut { inner: unsafe { self.inner.as_mut() } }
+    }
+}
+
+impl<T> AsContext for StoreRef<'_, T> {
+    type Data = T;
+
+    fn as_context(&self) -> StoreRef<'_, T> {
+        StoreRef { inner: self.inner }
+    }
+}
+
+impl<T> AsContext for StoreMut<'_, T> {
+    type Data = T;
+
+    fn as_context(&self) -> StoreRef<'_, T> {
+        StoreRef { inner: self.inner }
+    }
+}
+
+impl<T> AsContextMut for StoreMut<'_, T> {
+    fn as_context_mut(&mut self) -> StoreMut<'_, T> {
+        StoreMut { inner: self.inner }
+    }
+}
+
+impl<T> AsContext for Caller<'_, T> {
+    type Data = T;
+
+    fn as_context(&self) -> StoreRef<'_, T> {
+        self.store.as_context()
+    }
+}
+
+impl<T> AsContextMut for Caller<'_, T> {
+    fn as_context_mut(&mut self) -> StoreMut<'_, T> {
+        self.store.as_context_mut()
+    }
+}
+
+impl<S: AsContext> AsContext for &S {
+    type Data = S::Data;
+
+    fn as_context(&self) -> StoreRef<'_, S::Data> {
+        S::as_context(self)
+    }
+}
+
+impl<S: AsContext> AsContext for &mut S {
+    type Data = S::Data;
+
+    fn as_context(&self) -> StoreRef<'_, S::Data> {
+        S::as_context(self)
+    }
+}
+
+impl<S: AsContextMut> AsContextMut for &mut S {
+    fn as_context_mut(&mut self) -> StoreMut<'_, S::Data> {
+        S::as_context_mut(self)
+    }
+}
+
+impl<'a, S: AsContext> From<&'a S> for StoreRef<'a, S::Data> {
+    fn from(store: &'a S) -> Self {
+        store.as_context()
+    }
+}
+
+impl<'a, S: AsContext> From<&'a mut S> for StoreRef<'a, S::Data> {
+    fn from(store: &'a mut S) -> Self {
+        S::as_context(store)
+    }
+}
+
+impl<'a, S: AsContextMut> From<&'a mut S> for StoreMut<'a, S::Data> {
+    fn from(store: &'a mut S) -> Self {
+        store.as_context_mut()
+    }
+}
+
+/// What a host function gets: the store, and the instance that called it.
+pub struct Caller<'a, T> {
+    store: StoreMut<'a, T>,
+    instance: Option<NonNull<InstanceData>>,
+}
+
+impl<'a, T> Caller<'a, T> {
+    /// The caller with this vmctx.
+    ///
+    /// # Safety
+    ///
+    /// `vmctx` must be what compiled code passed to a host function, of a store
+    /// whose data is a `T`; nothing else may use the store for as long.
+    #[inline]
+    pub(crate) unsafe fn new(vmctx: *mut VmctxHead) -> Caller<'a, T> {
+        // SAFETY: the store context is the start of the store.
+        unsafe {
+            let head = *vmctx;
+            let inner = &mut *head.store.cast::<StoreInner<T>>();
+            Caller { store: StoreMut { inner }, instance: NonNull::new(head.instance) }
+        }
+    }
+
+    /// The embedder's data.
+    pub fn data(&self) -> &T {
+        self.store.data()
+    }
+
+    /// The embedder's data.
+    pub fn data_mut(&mut self) -> &mut T {
+        self.store.data_mut()
+    }
+
+    /// What the calling instance exports under this name. A function that was
+    /// put into a table by the host has no calling instance.
+    pub fn get_export(&mut self, name: &str) -> Option<Extern> {
+        let instance = self.instance?;
+        Extern::of_instance(self.store.opaque(), instance, name)
+    }
+
+    /// The engine of the store.
+    pub fn engine(&self) -> &Engine {
+        &self.store.inner.opaque.engine
+    }
+}

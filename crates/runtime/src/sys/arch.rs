@@ -1,0 +1,106 @@
+//! The processor: jumping to a handler, and where frames keep what.
+
+use crate::vm::StoreContext;
+
+/// Resumes at the handler of the innermost entry of a store. All frames of
+/// compiled code and of the host above it are gone, without any destructor.
+///
+/// # Safety
+///
+/// The entry stub whose handler is in `context` must be below on this stack,
+/// and no frame above it may have anything left to drop.
+pub(crate) unsafe fn resume(context: *const StoreContext) -> ! {
+    // SAFETY: the entry stub stored these three and has not returned, by the
+    // contract of this function. It takes no register but these for preserved,
+    // and finds the payload of an exception, unused, in rax and rdx.
+    unsafe {
+        let context = &*context;
+        std::arch::asm!(
+            "mov rsp, rcx",
+            "mov rbp, rsi",
+            "xor eax, eax",
+            "xor edx, edx",
+            "jmp rdi",
+            in("rcx") context.handler_sp,
+            in("rsi") context.handler_fp,
+            in("rdi") context.handler_pc,
+            options(noreturn),
+        )
+    }
+}
+
+/// The stack pointer, near enough.
+#[inline(always)]
+pub(crate) fn stack_pointer() -> usize {
+    let sp: usize;
+    // SAFETY: reads a register.
+    unsafe {
+        std::arch::asm!("mov {}, rsp", out(reg) sp, options(nomem, nostack, preserves_flags))
+    };
+    sp
+}
+
+/// Where the frame that called with this stack pointer resumes: the call has
+/// pushed its return address right below.
+///
+/// # Safety
+///
+/// `sp` must be the stack pointer of a frame of this thread at a call that has
+/// not returned.
+pub(crate) unsafe fn return_address_below(sp: usize) -> usize {
+    // SAFETY: by the contract, the word there is the return address.
+    unsafe { *((sp - 8) as *const usize) }
+}
+
+/// The caller's frame pointer and the return address into it.
+///
+/// # Safety
+///
+/// `fp` must be the frame pointer of a live frame that keeps one.
+pub(crate) unsafe fn caller_frame(fp: usize) -> (usize, usize) {
+    // SAFETY: a frame starts with the saved frame pointer, and the return
+    // address is right above it.
+    unsafe { (*(fp as *const usize), *((fp + 8) as *const usize)) }
+}
+
+/// Program counter, stack pointer and frame pointer where a signal arrived.
+///
+/// # Safety
+///
+/// `context` must be what the system passed to the signal handler.
+pub(crate) unsafe fn interrupted(context: *const libc::ucontext_t) -> (usize, usize, usize) {
+    // SAFETY: by the contract.
+    let registers = unsafe { &(*context).uc_mcontext.gregs };
+    let register = |index: libc::c_int| registers[index as usize] as usize;
+    (register(libc::REG_RIP), register(libc::REG_RSP), register(libc::REG_RBP))
+}
+
+/// Has the interrupted code continue with a call of
+/// `landing(pc, fp, code, context)`, as if made by the interrupted instruction.
+///
+/// # Safety
+///
+/// `context` must be what the system passed to the signal handler, and the
+/// interrupted code must have room on its stack, and nothing of value below
+/// its stack pointer but for 256 bytes.
+pub(crate) unsafe fn redirect(
+    context: *mut libc::ucontext_t,
+    landing: usize,
+    code: u8,
+    store: *mut StoreContext,
+) {
+    // SAFETY: by the contract; the word written is below the stack pointer.
+    unsafe {
+        let (pc, sp, fp) = interrupted(context);
+        let sp = ((sp - 256) & !15) - 8;
+        *(sp as *mut usize) = pc;
+        let registers = &mut (*context).uc_mcontext.gregs;
+        let mut set = |index: libc::c_int, value: usize| registers[index as usize] = value as i64;
+        set(libc::REG_RSP, sp);
+        set(libc::REG_RIP, landing);
+        set(libc::REG_RDI, pc);
+        set(libc::REG_RSI, fp);
+        set(libc::REG_RDX, usize::from(code));
+        set(libc::REG_RCX, store as usize);
+    }
+}

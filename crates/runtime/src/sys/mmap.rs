@@ -1,0 +1,128 @@
+//! Address space: reserved, made accessible, mapped from a file, made
+//! executable, given back.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd};
+use std::ptr::NonNull;
+
+/// A range of address space that this owns. Nothing in it moves.
+#[derive(Debug)]
+pub(crate) struct Mmap {
+    base: NonNull<u8>,
+    len: usize,
+}
+
+// SAFETY: the range is owned like a Box of bytes is; who may access it when is
+// for the users of `base` to settle.
+unsafe impl Send for Mmap {}
+// SAFETY: as above; no method writes through a shared reference.
+unsafe impl Sync for Mmap {}
+
+impl Mmap {
+    /// Reserves `len` bytes, rounded up to whole pages, all inaccessible.
+    pub(crate) fn reserve(len: usize) -> io::Result<Mmap> {
+        Mmap::anonymous(len, libc::PROT_NONE)
+    }
+
+    /// Reserves `len` bytes that can be read and written and start as zeros.
+    /// They take memory as they are touched.
+    pub(crate) fn zeroed(len: usize) -> io::Result<Mmap> {
+        Mmap::anonymous(len, libc::PROT_READ | libc::PROT_WRITE)
+    }
+
+    fn anonymous(len: usize, protection: libc::c_int) -> io::Result<Mmap> {
+        let len = round_to_pages(len).max(page_size());
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+        // SAFETY: a new mapping at an address of the system's choice.
+        let base = unsafe { libc::mmap(std::ptr::null_mut(), len, protection, flags, -1, 0) };
+        if base == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let base = NonNull::new(base.cast()).ok_or_else(|| io::Error::other("mapped at null"))?;
+        Ok(Mmap { base, len })
+    }
+
+    pub(crate) fn base(&self) -> *mut u8 {
+        self.base.as_ptr()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Makes `start..end`, which are rounded out to whole pages, readable and
+    /// writable.
+    pub(crate) fn make_accessible(&mut self, start: usize, end: usize) -> io::Result<()> {
+        self.protect(start, end, libc::PROT_READ | libc::PROT_WRITE)
+    }
+
+    /// Makes all of it executable and no longer writable.
+    pub(crate) fn make_executable(&mut self) -> io::Result<()> {
+        self.protect(0, self.len, libc::PROT_READ | libc::PROT_EXEC)
+    }
+
+    fn protect(&mut self, start: usize, end: usize, protection: libc::c_int) -> io::Result<()> {
+        let start = start & !(page_size() - 1);
+        let end = round_to_pages(end);
+        assert!(start <= end && end <= self.len, "outside the mapping");
+        if start == end {
+            return Ok(());
+        }
+        // SAFETY: the range is inside the mapping, which this owns.
+        let result =
+            unsafe { libc::mprotect(self.base().add(start).cast(), end - start, protection) };
+        if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    }
+
+    /// Replaces `len` bytes from `start` on, both whole pages, by a private
+    /// copy of the first `len` bytes of `file`, copied page by page on the
+    /// first write.
+    pub(crate) fn map_file(&mut self, start: usize, len: usize, file: &File) -> io::Result<()> {
+        assert!(start.is_multiple_of(page_size()) && start + round_to_pages(len) <= self.len);
+        // SAFETY: replaces pages inside the mapping, which this owns mutably.
+        let mapped = unsafe {
+            libc::mmap(
+                self.base().add(start).cast(),
+                len,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_PRIVATE | libc::MAP_FIXED,
+                file.as_raw_fd(),
+                0,
+            )
+        };
+        if mapped == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(()) }
+    }
+}
+
+impl Drop for Mmap {
+    fn drop(&mut self) {
+        // SAFETY: the mapping is ours and nobody uses it after its owner.
+        unsafe { libc::munmap(self.base().cast(), self.len) };
+    }
+}
+
+/// A file in memory, without a name.
+pub(crate) fn memory_file(len: u64) -> io::Result<File> {
+    // SAFETY: the name is a C string.
+    let fd = unsafe { libc::memfd_create(c"wasmprof-data".as_ptr(), libc::MFD_CLOEXEC) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the descriptor is new and ours.
+    let file = unsafe { File::from_raw_fd(fd) };
+    file.set_len(len)?;
+    Ok(file)
+}
+
+/// Bytes in a page of the system.
+pub(crate) fn page_size() -> usize {
+    // SAFETY: asks for a constant.
+    let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    usize::try_from(size).unwrap_or(4096)
+}
+
+/// The smallest whole number of pages that `len` bytes fit in, in bytes.
+pub(crate) fn round_to_pages(len: usize) -> usize {
+    len.next_multiple_of(page_size())
+}

@@ -1,0 +1,276 @@
+//! Functions whose type is known to the compiler of Rust.
+
+use crate::call;
+use crate::host::each_arity;
+use crate::store::StoreOpaque;
+use crate::vm::Value;
+use crate::{AsContextMut, Error, ExternRef, Func};
+use std::marker::PhantomData;
+use wasmprof_module::{FuncType, ValType};
+
+/// Types of Rust that stand for types of WebAssembly.
+///
+/// # Safety
+///
+/// `Abi` must be what compiled code passes for a value of type `TYPE`.
+pub unsafe trait WasmTy: Sized {
+    /// What is passed.
+    type Abi: Copy;
+    /// The type of WebAssembly.
+    const TYPE: ValType;
+
+    /// The value that compiled code of `store` has passed.
+    #[doc(hidden)]
+    unsafe fn from_abi(store: *const StoreOpaque, abi: Self::Abi) -> Self;
+    /// What to pass to compiled code of `store`.
+    #[doc(hidden)]
+    unsafe fn into_abi(self, store: *const StoreOpaque) -> Self::Abi;
+    /// As bits, narrow values in the low ones.
+    #[doc(hidden)]
+    fn to_bits(abi: Self::Abi) -> u64;
+    /// From such bits.
+    #[doc(hidden)]
+    fn from_bits(bits: u64) -> Self::Abi;
+}
+
+macro_rules! number {
+    ($($ty:ident $wasm:ident |$value:ident| $to:expr, |$bits:ident| $from:expr;)*) => {$(
+        // SAFETY: a number is passed as it is.
+        unsafe impl WasmTy for $ty {
+            type Abi = $ty;
+            const TYPE: ValType = ValType::$wasm;
+
+            #[inline]
+            unsafe fn from_abi(_: *const StoreOpaque, abi: $ty) -> $ty {
+                abi
+            }
+            #[inline]
+            unsafe fn into_abi(self, _: *const StoreOpaque) -> $ty {
+                self
+            }
+            #[inline]
+            fn to_bits($value: $ty) -> u64 {
+                $to
+            }
+            #[inline]
+            fn from_bits($bits: u64) -> $ty {
+                $from
+            }
+        }
+    )*};
+}
+
+number! {
+    i32 I32 |value| u64::from(value as u32), |bits| bits as i32;
+    u32 I32 |value| u64::from(value), |bits| bits as u32;
+    i64 I64 |value| value as u64, |bits| bits as i64;
+    u64 I64 |value| value, |bits| bits;
+    f32 F32 |value| u64::from(value.to_bits()), |bits| f32::from_bits(bits as u32);
+    f64 F64 |value| value.to_bits(), |bits| f64::from_bits(bits);
+}
+
+// SAFETY: a reference is passed as a pointer, and null as zero.
+unsafe impl WasmTy for Option<Func> {
+    type Abi = u64;
+    const TYPE: ValType = ValType::FUNCREF;
+
+    #[inline]
+    unsafe fn from_abi(store: *const StoreOpaque, abi: u64) -> Self {
+        // SAFETY: by the contract.
+        unsafe { Func::from_bits(&*store, abi) }
+    }
+    #[inline]
+    unsafe fn into_abi(self, store: *const StoreOpaque) -> u64 {
+        // SAFETY: by the contract.
+        self.map_or(0, |func| func.to_bits(unsafe { &*store }))
+    }
+    #[inline]
+    fn to_bits(abi: u64) -> u64 {
+        abi
+    }
+    #[inline]
+    fn from_bits(bits: u64) -> u64 {
+        bits
+    }
+}
+
+// SAFETY: as for functions, with a handle in place of the pointer.
+unsafe impl WasmTy for Option<ExternRef> {
+    type Abi = u64;
+    const TYPE: ValType = ValType::EXTERNREF;
+
+    #[inline]
+    unsafe fn from_abi(store: *const StoreOpaque, abi: u64) -> Self {
+        // SAFETY: by the contract.
+        ExternRef::from_bits(unsafe { &*store }, abi)
+    }
+    #[inline]
+    unsafe fn into_abi(self, store: *const StoreOpaque) -> u64 {
+        // SAFETY: by the contract.
+        self.map_or(0, |reference| reference.to_bits(unsafe { &*store }))
+    }
+    #[inline]
+    fn to_bits(abi: u64) -> u64 {
+        abi
+    }
+    #[inline]
+    fn from_bits(bits: u64) -> u64 {
+        bits
+    }
+}
+
+/// Parameters of a [`TypedFunc`]: nothing, a value, or a tuple of values.
+///
+/// # Safety
+///
+/// `store_values` must write as many values as there are `types`.
+pub unsafe trait WasmParams {
+    /// The types of the values.
+    fn types() -> Vec<ValType>;
+    /// How many there are.
+    #[doc(hidden)]
+    const COUNT: usize;
+    /// Writes them to an array for compiled code of `store`.
+    #[doc(hidden)]
+    unsafe fn store_values(self, store: *const StoreOpaque, values: *mut Value);
+}
+
+/// Results of a [`TypedFunc`]: nothing, a value, or a tuple of values.
+///
+/// # Safety
+///
+/// `load_values` must read no more values than there are `types`.
+pub unsafe trait WasmResults: WasmParams {
+    /// Reads them from an array that compiled code of `store` has written.
+    #[doc(hidden)]
+    unsafe fn load_values(store: *const StoreOpaque, values: *const Value) -> Self;
+}
+
+macro_rules! single_value {
+    ($($ty:ty)*) => {$(
+        // SAFETY: one value.
+        unsafe impl WasmParams for $ty {
+            const COUNT: usize = 1;
+
+            fn types() -> Vec<ValType> {
+                vec![<$ty as WasmTy>::TYPE]
+            }
+            #[inline]
+            unsafe fn store_values(self, store: *const StoreOpaque, values: *mut Value) {
+                // SAFETY: by the contract.
+                unsafe { <($ty,)>::store_values((self,), store, values) }
+            }
+        }
+        // SAFETY: one value.
+        unsafe impl WasmResults for $ty {
+            #[inline]
+            unsafe fn load_values(store: *const StoreOpaque, values: *const Value) -> Self {
+                // SAFETY: by the contract.
+                unsafe { <($ty,)>::load_values(store, values).0 }
+            }
+        }
+    )*};
+}
+
+single_value!(i32 u32 i64 u64 f32 f64 Option<Func> Option<ExternRef>);
+
+macro_rules! tuple_values {
+    ($($name:ident)*) => {
+        // SAFETY: as many values as names.
+        unsafe impl<$($name: WasmTy),*> WasmParams for ($($name,)*) {
+            const COUNT: usize = 0 $(+ { let _ = $name::TYPE; 1 })*;
+
+            fn types() -> Vec<ValType> {
+                vec![$($name::TYPE),*]
+            }
+            #[inline]
+            #[allow(non_snake_case, unused_variables, unused_mut, unused_assignments, unused_unsafe)]
+            unsafe fn store_values(self, store: *const StoreOpaque, mut values: *mut Value) {
+                let ($($name,)*) = self;
+                // SAFETY: by the contract, there is room for all.
+                unsafe {
+                    $(
+                        *values = Value::from_bits($name::to_bits($name.into_abi(store)));
+                        values = values.add(1);
+                    )*
+                }
+            }
+        }
+        // SAFETY: as many values as names.
+        unsafe impl<$($name: WasmTy),*> WasmResults for ($($name,)*) {
+            #[inline]
+            #[allow(non_snake_case, unused_variables, unused_mut, unused_assignments, unused_unsafe)]
+            unsafe fn load_values(store: *const StoreOpaque, mut values: *const Value) -> Self {
+                // SAFETY: by the contract.
+                unsafe {
+                    $(
+                        let $name = $name::from_abi(store, $name::from_bits((*values).bits()));
+                        values = values.add(1);
+                    )*
+                    ($($name,)*)
+                }
+            }
+        }
+    };
+}
+
+each_arity!(tuple_values);
+
+/// A function of a known type.
+#[derive(Debug)]
+pub struct TypedFunc<P, R> {
+    func: Func,
+    entry: usize,
+    signature: PhantomData<fn(P) -> R>,
+}
+
+impl<P, R> Clone for TypedFunc<P, R> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<P, R> Copy for TypedFunc<P, R> {}
+
+impl<P: WasmParams, R: WasmResults> TypedFunc<P, R> {
+    /// The type of WebAssembly that `P` and `R` stand for.
+    pub(crate) fn wasm_type() -> FuncType {
+        FuncType::new(P::types(), R::types())
+    }
+
+    /// `func`, whose type must be `wasm_type()`, with the entry stub for it.
+    pub(crate) fn new(func: Func, entry: usize) -> Self {
+        TypedFunc { func, entry, signature: PhantomData }
+    }
+
+    /// The function without its type.
+    pub fn func(&self) -> Func {
+        self.func
+    }
+
+    /// Calls the function.
+    ///
+    /// # Errors
+    ///
+    /// If it traps, or a host function that it calls fails.
+    ///
+    /// # Panics
+    ///
+    /// If the function or an argument belongs to another store. A panic of a
+    /// host function goes on here.
+    pub fn call(&self, mut store: impl AsContextMut, params: P) -> Result<R, Error> {
+        let mut store = store.as_context_mut();
+        let store: *mut StoreOpaque = store.opaque();
+        // The most values that any of the types has.
+        let mut values = [Value::default(); 16];
+        debug_assert!(P::COUNT <= values.len() && R::COUNT <= values.len());
+        // SAFETY: the store is borrowed mutably, the stub is the one for the
+        // type, and there is room for all arguments and results.
+        unsafe {
+            let function = self.func.func_ref(&*store);
+            params.store_values(store, values.as_mut_ptr());
+            call::enter(store, self.entry, function, values.as_mut_ptr())?;
+            Ok(R::load_values(store, values.as_ptr()))
+        }
+    }
+}

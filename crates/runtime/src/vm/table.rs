@@ -1,0 +1,65 @@
+//! The storage of a table: an array of references that never moves.
+
+use crate::error::resource;
+use crate::sys::mmap::Mmap;
+use crate::{Error, LinkError};
+use wasmprof_image::abi::POINTER_SIZE;
+use wasmprof_module::{MAX_TABLE_ELEMENTS, TableType};
+
+/// A table. Its address is fixed: compiled code has pointers into it.
+///
+/// Room for all elements that it may ever have is reserved at once; what is not
+/// touched takes no memory. A null reference is zero.
+#[derive(Debug)]
+pub(crate) struct TableStorage {
+    /// Elements now; compiled code reads it.
+    length: u64,
+    map: Mmap,
+    limit: u64,
+    ty: TableType,
+}
+
+impl TableStorage {
+    pub(crate) fn new(ty: TableType) -> Result<TableStorage, Error> {
+        if ty.minimum > MAX_TABLE_ELEMENTS {
+            return Err(LinkError::TableTooLarge { elements: ty.minimum }.into());
+        }
+        let limit = ty.maximum.unwrap_or(MAX_TABLE_ELEMENTS).min(MAX_TABLE_ELEMENTS);
+        let map = Mmap::zeroed(limit as usize * POINTER_SIZE as usize)
+            .map_err(|error| resource(format!("a table of {} elements", ty.minimum), error))?;
+        Ok(TableStorage { length: ty.minimum, map, limit, ty })
+    }
+
+    pub(crate) fn ty(&self) -> TableType {
+        TableType { minimum: self.length, ..self.ty }
+    }
+
+    pub(crate) fn base(&self) -> *mut u8 {
+        self.map.base()
+    }
+
+    /// Where compiled code finds the length.
+    pub(crate) fn length_address(&self) -> *const u64 {
+        &raw const self.length
+    }
+
+    pub(crate) fn elements(&self) -> &[u64] {
+        // SAFETY: the mapping is zeroed, page-aligned, and has room for `limit`
+        // elements, which the length never exceeds.
+        unsafe { std::slice::from_raw_parts(self.base().cast(), self.length as usize) }
+    }
+
+    pub(crate) fn elements_mut(&mut self) -> &mut [u64] {
+        // SAFETY: as above, and the table is borrowed mutably.
+        unsafe { std::slice::from_raw_parts_mut(self.base().cast(), self.length as usize) }
+    }
+
+    /// The elements before growing, or `None` if it cannot grow so far.
+    pub(crate) fn grow(&mut self, delta: u64, init: u64) -> Option<u64> {
+        let old = self.length;
+        let new = old.checked_add(delta).filter(|new| *new <= self.limit)?;
+        self.length = new;
+        self.elements_mut()[old as usize..].fill(init);
+        Some(old)
+    }
+}

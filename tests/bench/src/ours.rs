@@ -1,0 +1,69 @@
+//! wasmprof with its default settings, save that it compiles on one thread.
+
+use anyhow::Context;
+use wasmprof_engine::wasi::{self, Exit, WasiCtx, WasiCtxBuilder};
+use wasmprof_engine::{Caller, Config, Linker, Module, Store};
+
+use crate::clock::{Instant, Span};
+use crate::engine::{Engine, Finished, Guest, Marks};
+
+/// wasmprof.
+pub(crate) struct Wasmprof(wasmprof_engine::Engine);
+
+impl Engine for Wasmprof {
+    type Module = Module;
+
+    fn new() -> anyhow::Result<Self> {
+        Ok(Wasmprof(wasmprof_engine::Engine::new(Config::new().threads(1))?))
+    }
+
+    fn compile(&self, bytes: &[u8]) -> anyhow::Result<Module> {
+        Ok(Module::from_binary(&self.0, bytes)?)
+    }
+
+    fn run(&self, module: &Module, guest: &Guest) -> anyhow::Result<Finished> {
+        let mut linker = Linker::<WasiCtx>::new(&self.0);
+        wasi::add_to_linker(&mut linker, |context| context)?;
+        let marks = Marks::default();
+        let (start, end) = (marks.clone(), marks.clone());
+        linker.func_wrap("bench", "start", move || start.start())?;
+        linker.func_wrap("bench", "end", move || end.end())?;
+
+        let mut builder = WasiCtxBuilder::new();
+        builder.inherit_stdio().args(&guest.args);
+        for (key, value) in &guest.env {
+            builder.env(key, value);
+        }
+        for (host, name) in &guest.dirs {
+            builder.preopened_dir(host, name)?;
+        }
+        let mut store = Store::new(&self.0, builder.build()?);
+        let instance = linker.instantiate(&mut store, module)?;
+        let entry = instance.get_typed_func::<(), ()>(&mut store, "_start")?;
+        let before = Instant::now();
+        let result = entry.call(&mut store, ());
+        let all = before.elapsed();
+        let code = match result {
+            Ok(()) => 0,
+            Err(error) => error.downcast_ref::<Exit>().context(error.to_string())?.0,
+        };
+        Ok(Finished { code, span: marks.span().unwrap_or(all) })
+    }
+
+    fn host_calls(&self, module: &Module, name: &str, count: u32) -> anyhow::Result<Span> {
+        let mut linker = Linker::<u32>::new(&self.0);
+        linker.func_wrap("host", "add", |mut caller: Caller<'_, u32>, a: i32, b: i32| -> i32 {
+            let data = caller.data_mut();
+            *data = data.wrapping_add(1);
+            a.wrapping_add(b)
+        })?;
+        linker.func_wrap("host", "plain_add", |a: i32, b: i32| -> i32 { a.wrapping_add(b) })?;
+        let mut store = Store::new(&self.0, 0);
+        let instance = linker.instantiate(&mut store, module)?;
+        let entry = instance.get_typed_func::<u32, u32>(&mut store, name)?;
+        entry.call(&mut store, count / 10)?;
+        let before = Instant::now();
+        entry.call(&mut store, count)?;
+        Ok(before.elapsed())
+    }
+}

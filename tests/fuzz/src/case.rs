@@ -1,0 +1,182 @@
+//! A module made from bytes, and the choices about how it is run.
+
+use crate::fuel;
+use crate::random::Random;
+use arbitrary::Unstructured;
+use wasmparser::Validator;
+
+/// How many calls and turns of loops one call into the module may take.
+pub(crate) const FUEL: u32 = 1_000;
+
+/// How the engines are set up, the same for all of them where it matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Setup {
+    /// Whether memories of wasmprof are followed by a guard.
+    pub guarded_memories: bool,
+    /// Whether wasmprof uses all that the processor has.
+    pub native_features: bool,
+    /// Whether the compilers give all NaNs the same bits. If not, the module
+    /// does it.
+    pub engine_nans: bool,
+}
+
+impl Setup {
+    /// All there are.
+    pub fn all() -> impl Iterator<Item = Setup> {
+        (0..8).map(Setup::from_bits)
+    }
+
+    fn from_bits(bits: u8) -> Setup {
+        Setup {
+            guarded_memories: bits & 1 != 0,
+            native_features: bits & 2 != 0,
+            engine_nans: bits & 4 != 0,
+        }
+    }
+}
+
+/// A module and the choices about how it is run.
+#[derive(Debug)]
+pub struct Case {
+    /// How the engines are set up.
+    pub setup: Setup,
+    /// The module, a valid binary.
+    pub wasm: Vec<u8>,
+    /// Where arguments come from.
+    pub(crate) arguments: u64,
+}
+
+impl Case {
+    /// The case with this number.
+    ///
+    /// # Panics
+    ///
+    /// If the module is not valid: that is a mistake in the settings here.
+    pub fn from_seed(seed: u64) -> Option<Case> {
+        let mut random = Random(seed);
+        // Long input makes large modules; most bugs show in small ones.
+        let len = match random.below(10) {
+            0..4 => 200 + random.below(800),
+            4..8 => 1_000 + random.below(4_000),
+            _ => 5_000 + random.below(20_000),
+        };
+        Case::from_bytes(&random.bytes(len as usize))
+    }
+
+    /// The case that these bytes stand for; `None` if they are too few.
+    ///
+    /// # Panics
+    ///
+    /// As [`from_seed`](Case::from_seed).
+    pub fn from_bytes(bytes: &[u8]) -> Option<Case> {
+        let mut input = Unstructured::new(bytes);
+        let setup = Setup::from_bits(input.arbitrary().ok()?);
+        let config = config(setup, &mut input).ok()?;
+        let arguments = input.arbitrary().ok()?;
+        let mut module = wasm_smith::Module::new(config, &mut input).ok()?;
+        let global = module.ensure_termination(FUEL).ok()?;
+        let wasm = fuel::export(&module.to_bytes(), global).expect("what was made parses");
+        if let Err(error) = Validator::new_with_features(wasmprof_module::features()).validate_all(&wasm)
+        {
+            panic!("a module was made that is outside our features: {error}");
+        }
+        Some(Case { setup, wasm, arguments })
+    }
+}
+
+/// WebAssembly 2.0 without vectors, with tail calls and several memories.
+fn config(setup: Setup, input: &mut Unstructured<'_>) -> arbitrary::Result<wasm_smith::Config> {
+    let memories = input.int_in_range(0..=3)?;
+    Ok(wasm_smith::Config {
+        bulk_memory_enabled: true,
+        multi_value_enabled: true,
+        reference_types_enabled: true,
+        saturating_float_to_int_enabled: true,
+        sign_extension_ops_enabled: true,
+        tail_call_enabled: true,
+
+        acquire_release_atomics_enabled: false,
+        compact_imports_enabled: false,
+        custom_descriptors_enabled: false,
+        custom_page_sizes_enabled: false,
+        exceptions_enabled: false,
+        extended_const_enabled: false,
+        gc_enabled: false,
+        memory64_enabled: false,
+        multibyte_array_access_enabled: false,
+        relaxed_simd_enabled: false,
+        shared_everything_threads_enabled: false,
+        simd_enabled: false,
+        threads_enabled: false,
+        wide_arithmetic_enabled: false,
+
+        canonicalize_nans: !setup.engine_nans,
+        export_everything: true,
+        min_funcs: 1,
+        max_funcs: input.int_in_range(1..=20)?,
+        max_instructions: *input.choose(&[20, 100, 400, 1500])?,
+        max_imports: input.int_in_range(0..=8)?,
+        max_types: input.int_in_range(1..=20)?,
+        max_type_size: 200,
+        max_globals: 10,
+        max_exports: 100,
+        max_values: input.int_in_range(1..=12)?,
+        max_data_segments: 6,
+        max_element_segments: 6,
+        max_elements: 12,
+        max_memories: memories.max(1),
+        min_memories: memories.min(1) as u32,
+        max_memory32_bytes: 1 << 20,
+        memory_max_size_required: true,
+        max_tables: input.int_in_range(1..=4)?,
+        max_table_elements: 200,
+        table_max_size_required: true,
+        // Some modules with many accesses outside memory, most with few.
+        memory_offset_choices: if input.ratio(1, 8)? {
+            wasm_smith::MemoryOffsetChoices(10, 10, 10)
+        } else {
+            wasm_smith::MemoryOffsetChoices(90, 9, 1)
+        },
+        ..wasm_smith::Config::default()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_seed_makes_the_same_module() {
+        for seed in 0..20 {
+            let (one, other) = (Case::from_seed(seed), Case::from_seed(seed));
+            assert_eq!(one.map(|case| case.wasm), other.map(|case| case.wasm));
+        }
+    }
+
+    #[test]
+    fn modules_use_what_we_support() {
+        let mut seen = std::collections::BTreeSet::new();
+        let mut memories = 0;
+        for case in (0..200).filter_map(Case::from_seed) {
+            for payload in wasmparser::Parser::new(0).parse_all(&case.wasm) {
+                match payload.unwrap() {
+                    wasmparser::Payload::MemorySection(reader) => {
+                        memories = memories.max(reader.count());
+                    }
+                    wasmparser::Payload::CodeSectionEntry(body) => {
+                        for operator in body.get_operators_reader().unwrap() {
+                            let name = format!("{:?}", operator.unwrap());
+                            seen.insert(name.split([' ', '{']).next().unwrap_or("").to_owned());
+                        }
+                    }
+                    _ => {}
+                }
+            }
+        }
+        assert!(memories > 1);
+        for wanted in ["ReturnCall", "ReturnCallIndirect", "TableGrow", "MemoryCopy", "RefFunc", "BrTable"] {
+            assert!(seen.contains(wanted), "{wanted} never made, only {seen:?}");
+        }
+        assert!(seen.len() > 150, "only {} instructions are made: {seen:?}", seen.len());
+    }
+}
