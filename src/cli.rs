@@ -2,7 +2,7 @@
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Run WebAssembly, and let profilers see it.
 #[derive(Debug, Parser)]
@@ -82,13 +82,24 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "SIZE", default_value = "8M", value_parser = size)]
     pub(crate) max_stack: usize,
 
-    /// The module, in the binary or the text format
-    #[arg(value_name = "MODULE")]
-    pub(crate) module: PathBuf,
+    /// The module, in the binary or the text format, and arguments for the
+    /// program or the function. Options behind the module are the program's
+    // One list: only then do words with a hyphen right behind the module
+    // belong to the program.
+    #[arg(value_names = ["MODULE", "ARGS"], required = true, trailing_var_arg = true, num_args = 1..)]
+    module_and_args: Vec<OsString>,
+}
 
-    /// Arguments for the program, or for the function
-    #[arg(value_name = "ARGS", trailing_var_arg = true, allow_hyphen_values = true)]
-    pub(crate) args: Vec<OsString>,
+impl RunArgs {
+    /// The module.
+    pub(crate) fn module(&self) -> &Path {
+        Path::new(&self.module_and_args[0])
+    }
+
+    /// Arguments for the program, or for the function.
+    pub(crate) fn args(&self) -> &[OsString] {
+        &self.module_and_args[1..]
+    }
 }
 
 /// How code is made.
@@ -189,7 +200,7 @@ mod tests {
     fn a_bare_jit_profile_leaves_the_module_alone() {
         let args = run_args(&["wasmprof", "run", "--jit-profile", "app.wasm"]);
         assert_eq!(args.jit_profile.as_deref(), Some("auto"));
-        assert_eq!(args.module, PathBuf::from("app.wasm"));
+        assert_eq!(args.module(), "app.wasm");
         let args = run_args(&["wasmprof", "run", "--jit-profile=perfmap,vtune", "app.wasm"]);
         assert_eq!(args.jit_profile.as_deref(), Some("perfmap,vtune"));
     }
@@ -198,7 +209,7 @@ mod tests {
     fn what_follows_the_module_belongs_to_the_program() {
         let words = ["wasmprof", "run", "app.wasm", "--dir", "x", "--", "--help"];
         let args = run_args(&words);
-        assert_eq!(args.args, ["--dir", "x", "--", "--help"]);
+        assert_eq!(args.args(), ["--dir", "x", "--", "--help"]);
         assert!(args.dirs.is_empty());
     }
 

@@ -16,6 +16,18 @@ impl From<StrategyName> for Strategy {
     }
 }
 
+/// A mistake on the command line that clap does not find.
+#[derive(Debug)]
+pub(crate) struct WrongUsage(pub(crate) String);
+
+impl std::fmt::Display for WrongUsage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for WrongUsage {}
+
 /// ` (did you mean ...?)` with the known name nearest to `name`, or nothing if
 /// none is near.
 fn suggestion<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {

@@ -1,6 +1,6 @@
 //! `wasmprof run`: compile a module, link it, run it.
 
-use super::suggestion;
+use super::{WrongUsage, suggestion};
 use crate::cli::RunArgs;
 use crate::output;
 use anyhow::{Context, Result, anyhow, bail};
@@ -33,7 +33,7 @@ pub(crate) fn run(args: RunArgs) -> Result<ExitCode> {
 
 fn run_here(args: &RunArgs) -> Result<ExitCode> {
     let engine = Engine::new(config(args)?)?;
-    let module = Module::from_file(&engine, &args.module)?;
+    let module = Module::from_file(&engine, args.module())?;
     let mut linker = Linker::new(&engine);
     wasi::add_to_linker(&mut linker, |ctx: &mut WasiCtx| ctx)?;
     let mut store = Store::new(&engine, wasi_ctx(args)?);
@@ -62,7 +62,8 @@ fn config(args: &RunArgs) -> Result<Config> {
 
 #[cfg(feature = "profiling")]
 fn profiled(config: Config, names: &str) -> Result<Config> {
-    let agents = wasmprof_engine::agents::from_names(names).context("--jit-profile")?;
+    let agents = wasmprof_engine::agents::from_names(names)
+        .map_err(|error| WrongUsage(format!("--jit-profile: {error}")))?;
     Ok(config.agents(agents))
 }
 
@@ -77,13 +78,14 @@ fn profiled(_: Config, _: &str) -> Result<Config> {
 fn wasi_ctx(args: &RunArgs) -> Result<WasiCtx> {
     let mut builder = WasiCtxBuilder::new();
     builder.inherit_stdio();
-    builder.arg(args.module.file_name().unwrap_or(args.module.as_os_str()));
+    builder.arg(args.module().file_name().unwrap_or(args.module().as_os_str()));
     if args.invoke.is_none() {
-        builder.args(&args.args);
+        builder.args(args.args());
     }
     for env in &args.envs {
-        let (name, value) =
-            env.split_once('=').ok_or_else(|| anyhow!("--env {env}: expected NAME=VALUE"))?;
+        let (name, value) = env
+            .split_once('=')
+            .ok_or_else(|| WrongUsage(format!("--env {env}: expected NAME=VALUE")))?;
         builder.env(name, value);
     }
     for dir in &args.dirs {
@@ -104,7 +106,7 @@ fn preload(
     for preload in &args.preloads {
         let (name, file) = preload
             .split_once('=')
-            .ok_or_else(|| anyhow!("--preload {preload}: expected NAME=FILE"))?;
+            .ok_or_else(|| WrongUsage(format!("--preload {preload}: expected NAME=FILE")))?;
         let module = Module::from_file(engine, file)?;
         let instance = instantiate(linker, store, &module)?;
         linker.instance(&mut *store, name, instance)?;
@@ -187,7 +189,7 @@ fn no_such_function(name: &str, module: &Module, asked_for: bool) -> anyhow::Err
 
 /// The arguments of the command line as values of the function's parameters.
 fn parse_args(name: &str, ty: &FuncType, args: &RunArgs) -> Result<Vec<Val>> {
-    let given = &args.args;
+    let given = args.args();
     if given.len() != ty.params().len() {
         bail!("`{name}` has the type {ty}, and {} arguments were given", given.len());
     }

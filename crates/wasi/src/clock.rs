@@ -26,7 +26,7 @@ pub(crate) fn now(clock: ClockId) -> u64 {
 }
 
 fn nanoseconds(time: Timespec) -> u64 {
-    timestamp(time.tv_sec, time.tv_nsec as i64)
+    timestamp(time.tv_sec, time.tv_nsec)
 }
 
 pub(crate) fn clock_res_get(

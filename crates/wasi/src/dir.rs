@@ -17,9 +17,10 @@ use crate::types::FileType;
 /// The size of witx `$dirent`, which the name follows.
 const DIRENT_SIZE: usize = 24;
 
-/// The host's entries are read this many bytes at a time; one entry needs at most 280.
+/// The host's entries are read this many bytes at a time; one entry needs 280 at most, and
+/// about three times that on a system that converts its names.
 const MOST: usize = 8192;
-const LEAST: usize = 512;
+const LEAST: usize = 1024;
 
 /// One entry as the guest sees it.
 struct Entry<'a> {

@@ -239,40 +239,6 @@ fn host_time(time: NewTime) -> Timespec {
     }
 }
 
-pub(crate) fn fd_prestat_get(
-    ctx: &mut WasiCtx,
-    memory: &mut GuestMemory<'_>,
-    fd: u32,
-    prestat: u32,
-) -> Result<(), Errno> {
-    let length = preopened_name(ctx, fd)?.len() as u32;
-    // witx `$prestat`: the tag of a directory, and the length of its name.
-    memory.write_u32(prestat, 0)?;
-    memory.write_u32(prestat.checked_add(4).ok_or(Errno::Fault)?, length)
-}
-
-pub(crate) fn fd_prestat_dir_name(
-    ctx: &mut WasiCtx,
-    memory: &mut GuestMemory<'_>,
-    fd: u32,
-    path: u32,
-    length: u32,
-) -> Result<(), Errno> {
-    let name = preopened_name(ctx, fd)?;
-    if name.len() > length as usize {
-        return Err(Errno::NameTooLong);
-    }
-    memory.write(path, name)
-}
-
-/// A guest finds its directories by asking from 3 upwards until it is told `EBADF`.
-fn preopened_name(ctx: &WasiCtx, fd: u32) -> Result<&[u8], Errno> {
-    match &ctx.table.get(fd)?.handle {
-        Handle::Directory { preopened: Some(name), .. } => Ok(name),
-        _ => Err(Errno::BadF),
-    }
-}
-
 pub(crate) fn fd_seek(
     ctx: &mut WasiCtx,
     memory: &mut GuestMemory<'_>,
@@ -308,4 +274,48 @@ pub(crate) fn fd_tell(
 ) -> Result<(), Errno> {
     let value = rustix::fs::tell(positioned(ctx, fd, Rights::FD_TELL)?)?;
     memory.write_u64(position, value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{Guest, OUT};
+
+    #[test]
+    fn positions_sizes_and_whence() {
+        let mut guest = Guest::new();
+        let fd = guest.open("file", 0, u64::MAX, 0).unwrap();
+        guest.call(["", ""], |ctx, memory, _| {
+            let mut seek = |offset, whence, edition| {
+                fd_seek(ctx, memory, fd, offset, whence, OUT, edition)?;
+                memory.read_u64(OUT)
+            };
+            assert_eq!(seek(2, 0, Edition::Preview1), Ok(2));
+            assert_eq!(seek(1, 1, Edition::Preview1), Ok(3));
+            assert_eq!(seek(-1, 2, Edition::Preview1), Ok(6));
+            assert_eq!(seek(2, 2, Edition::Unstable), Ok(2));
+            assert_eq!(seek(1, 0, Edition::Unstable), Ok(3));
+            assert_eq!(seek(-1, 1, Edition::Unstable), Ok(6));
+            assert_eq!(seek(-9, 1, Edition::Preview1), Err(Errno::Inval));
+            assert_eq!(seek(-1, 0, Edition::Preview1), Err(Errno::Inval));
+            assert_eq!(seek(0, 3, Edition::Preview1), Err(Errno::Inval));
+            fd_tell(ctx, memory, fd, OUT).unwrap();
+            assert_eq!(memory.read_u64(OUT), Ok(6));
+            assert_eq!(fd_tell(ctx, memory, 3, OUT), Err(Errno::BadF));
+            assert_eq!(fd_tell(ctx, memory, 0, OUT), Err(Errno::SPipe));
+            fd_allocate(ctx, memory, fd, 0, 100).unwrap();
+            fd_filestat_set_size(ctx, memory, fd, 90).unwrap();
+            fd_advise(ctx, memory, fd, 0, 0, 3).unwrap();
+            assert_eq!(fd_advise(ctx, memory, fd, 0, 0, 6), Err(Errno::Inval));
+            fd_sync(ctx, memory, fd).unwrap();
+            fd_datasync(ctx, memory, fd).unwrap();
+            fd_filestat_get(ctx, memory, fd, OUT, Edition::Preview1).unwrap();
+            assert_eq!(memory.read_u64(OUT + 32), Ok(90));
+            let flags = fdflags::APPEND | fdflags::NONBLOCK;
+            fd_fdstat_set_flags(ctx, memory, fd, flags).unwrap();
+            let sync = fd_fdstat_set_flags(ctx, memory, fd, fdflags::SYNC);
+            assert_eq!(sync, Err(Errno::NotSup));
+        });
+        assert_eq!(guest.fdstat(fd).1, 5);
+    }
 }

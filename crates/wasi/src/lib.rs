@@ -5,8 +5,8 @@
 //! cap-std only: no path of a guest leads out of the directories it was given.
 //!
 //! How a call goes: `linker` finds the caller's memory and the context and hands both to the
-//! function named after the call, in `args`, `clock`, `dir`, `file`, `io`, `path`, `poll` or
-//! `random`. `memory` checks every address, `types` knows every layout, `descriptor` has the open
+//! function named after the call, in `args`, `clock`, `dir`, `file`, `io`, `open`, `path`, `poll`,
+//! `preopen` or `random`. `memory` checks every address, `types` knows every layout, `descriptor` has the open
 //! files, and what fails is an `errno` for the guest. Only an [`Exit`] or a [`MissingMemory`]
 //! leaves the guest as an error.
 //!
@@ -22,12 +22,17 @@ mod descriptor;
 mod dir;
 mod errno;
 mod error;
+mod event;
 mod file;
+#[cfg(test)]
+mod fixture;
 mod io;
 mod linker;
 mod memory;
+mod open;
 mod path;
 mod poll;
+mod preopen;
 mod random;
 mod rights;
 mod stdio;

@@ -9,7 +9,7 @@ use crate::errno::Errno;
 use crate::error::{Exit, MissingMemory};
 use crate::memory::GuestMemory;
 use crate::types::Edition;
-use crate::{args, clock, dir, file, io, path, poll, random};
+use crate::{args, clock, dir, file, io, open, path, poll, preopen, random};
 
 /// Defines the WASI calls in a linker, under `wasi_snapshot_preview1` and under the older
 /// `wasi_unstable`. `get` finds the context in the data of a store.
@@ -124,9 +124,9 @@ fn add_edition<T: 'static>(
             => file::fd_filestat_set_times[fd, atim, mtim, flags];
         fd_pread(fd: u32, iovs: u32, count: u32, offset: u64, nread: u32)
             => io::fd_pread[fd, iovs, count, offset, nread];
-        fd_prestat_get(fd: u32, prestat: u32) => file::fd_prestat_get[fd, prestat];
+        fd_prestat_get(fd: u32, prestat: u32) => preopen::fd_prestat_get[fd, prestat];
         fd_prestat_dir_name(fd: u32, path: u32, len: u32)
-            => file::fd_prestat_dir_name[fd, path, len];
+            => preopen::fd_prestat_dir_name[fd, path, len];
         fd_pwrite(fd: u32, iovs: u32, count: u32, offset: u64, nwritten: u32)
             => io::fd_pwrite[fd, iovs, count, offset, nwritten];
         fd_read(fd: u32, iovs: u32, count: u32, nread: u32)
@@ -154,7 +154,7 @@ fn add_edition<T: 'static>(
         path_open(
             fd: u32, dirflags: u32, path: u32, len: u32,
             oflags: u32, base: u64, inheriting: u64, fdflags: u32, opened: u32
-        ) => path::path_open[(fd, dirflags, path, len), (oflags, base, inheriting, fdflags), opened];
+        ) => open::path_open[(fd, dirflags, path, len), (oflags, base, inheriting, fdflags), opened];
         path_readlink(fd: u32, path: u32, len: u32, buf: u32, buf_len: u32, used: u32)
             => path::path_readlink[(fd, path, len), (buf, buf_len), used];
         path_remove_directory(fd: u32, path: u32, len: u32)

@@ -12,9 +12,10 @@ use crate::clock::{clock, now};
 use crate::ctx::WasiCtx;
 use crate::descriptor::{Descriptor, Handle, Table};
 use crate::errno::Errno;
+use crate::event::{Event, EventType, Request, Subscription};
 use crate::memory::{GuestMemory, element};
 use crate::rights::Rights;
-use crate::types::{Edition, Event, EventType, FileType, Request, Subscription};
+use crate::types::{Edition, FileType};
 
 /// The subscriptions of a call, in guest memory.
 #[derive(Clone, Copy)]

@@ -86,7 +86,7 @@ def primes(n):
             found.append(i)
     return found
 words = {}
-for p in primes(4000):
+for p in primes(30000):
     words.setdefault(str(p)[-2:], []).append(p)
 print(sum(len(w) * int(k) for k, w in sorted(words.items())))
 ";

@@ -433,6 +433,13 @@ fn compare(case: &Case, runs: &[Usage]) -> anyhow::Result<()> {
             );
         }
     }
+    ensure!(
+        first.code == 0,
+        "{}: exit code {}: {:?}",
+        case.name,
+        first.code,
+        shortened(&first.stderr)
+    );
     for (printed, expected) in [&first.stdout, &first.stderr].into_iter().zip(&case.expected) {
         if let Some(expected) = expected
             && printed != expected

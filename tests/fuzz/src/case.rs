@@ -76,7 +76,8 @@ impl Case {
         let mut module = wasm_smith::Module::new(config, &mut input).ok()?;
         let global = module.ensure_termination(FUEL).ok()?;
         let wasm = fuel::export(&module.to_bytes(), global).expect("what was made parses");
-        if let Err(error) = Validator::new_with_features(wasmprof_module::features()).validate_all(&wasm)
+        if let Err(error) =
+            Validator::new_with_features(wasmprof_module::features()).validate_all(&wasm)
         {
             panic!("a module was made that is outside our features: {error}");
         }
@@ -174,7 +175,9 @@ mod tests {
             }
         }
         assert!(memories > 1);
-        for wanted in ["ReturnCall", "ReturnCallIndirect", "TableGrow", "MemoryCopy", "RefFunc", "BrTable"] {
+        for wanted in
+            ["ReturnCall", "ReturnCallIndirect", "TableGrow", "MemoryCopy", "RefFunc", "BrTable"]
+        {
             assert!(seen.contains(wanted), "{wanted} never made, only {seen:?}");
         }
         assert!(seen.len() > 150, "only {} instructions are made: {seen:?}", seen.len());

@@ -12,12 +12,12 @@ mod check;
 mod fuel;
 mod guest;
 mod host;
-mod ours;
+mod on_wasmi;
+mod on_wasmprof;
+mod on_wasmtime;
 mod plan;
 mod random;
 mod seeds;
-mod wasmi;
-mod wasmtime;
 
 pub use case::{Case, Setup};
 pub use check::{Checker, Counts, Mismatch};

@@ -52,7 +52,8 @@ impl Plan {
                 Payload::TypeSection(reader) => {
                     for ty in reader.into_iter_err_on_gc_types() {
                         let ty = ty.expect(expect);
-                        let all = |types: &[wasmparser::ValType]| types.iter().map(type_of).collect();
+                        let all =
+                            |types: &[wasmparser::ValType]| types.iter().map(type_of).collect();
                         types.push(Signature {
                             params: all(ty.params()),
                             results: all(ty.results()),

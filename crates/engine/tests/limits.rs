@@ -1,0 +1,196 @@
+//! What is shared, and what is limited: threads, memories with and without a
+//! guard, code without relocations.
+
+use wasmprof_engine::*;
+
+/// Every load and store, with offsets of all magnitudes.
+const MEMORY: &str = r#"(module
+    (memory (export "m") 1 2)
+    (func (export "load") (param i32) (result i32) (i32.load (local.get 0)))
+    (func (export "far") (param i32) (result i32) (i32.load offset=0x80000000 (local.get 0)))
+    (func (export "farthest") (param i32) (result i64) (i64.load offset=0xffffffff (local.get 0)))
+    (func (export "store") (param i32 i64) (i64.store offset=8 (local.get 0) (local.get 1)))
+    (func (export "grow") (param i32) (result i32) (memory.grow (local.get 0)))
+    (func (export "size") (result i32) (memory.size)))"#;
+
+#[test]
+fn memories_are_bounded_with_and_without_a_guard() -> Result<(), Error> {
+    for guarded in [true, false] {
+        for strategy in [Strategy::Optimized, Strategy::Fast] {
+            let config = Config::new().guarded_memories(guarded).strategy(strategy);
+            let engine = Engine::new(config)?;
+            let module = Module::new(&engine, MEMORY)?;
+            let mut store = Store::new(&engine, ());
+            let instance = Instance::new(&mut store, &module, &[])?;
+            let out_of_bounds = |error: Error| error.trap().map(|trap| trap.code);
+            let expected = Some(TrapCode::MemoryOutOfBounds);
+
+            let load = instance.get_typed_func::<i32, i32>(&mut store, "load")?;
+            assert_eq!(load.call(&mut store, 65532)?, 0);
+            for index in [65533, 65536, i32::MIN, -1, -4] {
+                let result = load.call(&mut store, index);
+                assert_eq!(result.map_err(out_of_bounds), Err(expected), "{index}");
+            }
+            let far = instance.get_typed_func::<i32, i32>(&mut store, "far")?;
+            let farthest = instance.get_typed_func::<i32, i64>(&mut store, "farthest")?;
+            for index in [0, 1, i32::MIN, i32::MAX, -1] {
+                assert_eq!(far.call(&mut store, index).map_err(out_of_bounds), Err(expected));
+                assert_eq!(farthest.call(&mut store, index).map_err(out_of_bounds), Err(expected));
+            }
+            let write = instance.get_typed_func::<(i32, i64), ()>(&mut store, "store")?;
+            assert_eq!(write.call(&mut store, (65521, 1)).map_err(out_of_bounds), Err(expected));
+            write.call(&mut store, (65520, -1))?;
+
+            let grow = instance.get_typed_func::<i32, i32>(&mut store, "grow")?;
+            assert_eq!(grow.call(&mut store, 2)?, -1);
+            assert_eq!(grow.call(&mut store, -1)?, -1);
+            assert_eq!(grow.call(&mut store, 1)?, 1);
+            assert_eq!(load.call(&mut store, 65535 - 3)?, -1);
+            assert_eq!(load.call(&mut store, 131068)?, 0);
+            assert_eq!(load.call(&mut store, 131069).map_err(out_of_bounds), Err(expected));
+            let memory = instance.get_memory(&mut store, "m").expect("exported");
+            assert_eq!(memory.data_size(&store), 131072);
+            assert!(memory.grow(&mut store, 1).is_err());
+        }
+    }
+    Ok(())
+}
+
+/// Rounding has no instruction in base x86-64, and must then go through the
+/// vmctx: an image never refers to an address outside of itself. The compiler
+/// refuses to make one that does, so compiling is the check.
+#[test]
+fn code_has_no_relocations_with_processor_features_on_and_off() -> Result<(), Error> {
+    let wat = r#"(module
+        (func (export "ceil") (param f64) (result f64) (f64.ceil (local.get 0)))
+        (func (export "floor") (param f32) (result f32) (f32.floor (local.get 0)))
+        (func (export "trunc") (param f64) (result f64) (f64.trunc (local.get 0)))
+        (func (export "nearest") (param f32) (result f32) (f32.nearest (local.get 0)))
+        (func (export "bits") (param i64) (result i64)
+            (i64.add (i64.popcnt (local.get 0))
+                (i64.add (i64.clz (local.get 0)) (i64.ctz (local.get 0)))))
+        (func (export "convert") (param i64) (result f64) (f64.convert_i64_u (local.get 0))))"#;
+    for native in [true, false] {
+        for strategy in [Strategy::Optimized, Strategy::Fast] {
+            let engine = Engine::new(Config::new().native_features(native).strategy(strategy))?;
+            let module = Module::new(&engine, wat)?;
+            let mut store = Store::new(&engine, ());
+            let instance = Instance::new(&mut store, &module, &[])?;
+            let ceil = instance.get_typed_func::<f64, f64>(&mut store, "ceil")?;
+            let floor = instance.get_typed_func::<f32, f32>(&mut store, "floor")?;
+            let trunc = instance.get_typed_func::<f64, f64>(&mut store, "trunc")?;
+            let nearest = instance.get_typed_func::<f32, f32>(&mut store, "nearest")?;
+            let bits = instance.get_typed_func::<u64, i64>(&mut store, "bits")?;
+            let convert = instance.get_typed_func::<u64, f64>(&mut store, "convert")?;
+            assert_eq!(ceil.call(&mut store, -1.5)?.to_bits(), (-1.0f64).to_bits());
+            assert_eq!(ceil.call(&mut store, -0.5)?.to_bits(), (-0.0f64).to_bits());
+            assert_eq!(floor.call(&mut store, -1.5)?, -2.0);
+            assert_eq!(trunc.call(&mut store, -1.9)?, -1.0);
+            assert_eq!(
+                (nearest.call(&mut store, 2.5)?, nearest.call(&mut store, 3.5)?),
+                (2.0, 4.0)
+            );
+            assert_eq!(bits.call(&mut store, 0x10)?, 1 + 59 + 4);
+            assert_eq!(convert.call(&mut store, u64::MAX)?, 18446744073709551616.0);
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn one_module_runs_on_sixteen_threads() -> Result<(), Error> {
+    let engine = Engine::new(Config::new())?;
+    let module = Module::new(
+        &engine,
+        r#"(module (memory 1) (data (i32.const 0) "\01\02\03\04")
+            (global $g (mut i32) (i32.const 0))
+            (func (export "step") (param i32) (result i32)
+                (global.set $g (i32.add (global.get $g) (local.get 0)))
+                (i32.store (i32.const 0) (i32.add (i32.load (i32.const 0)) (global.get $g)))
+                (i32.load (i32.const 0)))
+            (func (export "trap") (unreachable)))"#,
+    )?;
+    let run = |seed: i32| -> Result<i32, Error> {
+        let mut last = 0;
+        for _ in 0..50 {
+            let mut store = Store::new(&engine, ());
+            let instance = Instance::new(&mut store, &module, &[])?;
+            let step = instance.get_typed_func::<i32, i32>(&mut store, "step")?;
+            for _ in 0..100 {
+                last = step.call(&mut store, seed)?;
+            }
+            let trap = instance.get_typed_func::<(), ()>(&mut store, "trap")?;
+            assert!(trap.call(&mut store, ()).is_err());
+        }
+        Ok(last)
+    };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..16).map(|seed| (seed, scope.spawn(move || run(seed)))).collect();
+        for (seed, thread) in threads {
+            let expected = 0x04030201 + seed * (100 * 101 / 2);
+            assert_eq!(thread.join().expect("no panic").expect("no trap"), expected);
+        }
+    });
+    Ok(())
+}
+
+/// The image does not depend on how many threads compiled it.
+#[test]
+fn compiling_is_deterministic() -> Result<(), Error> {
+    let mut wat = String::from("(module (memory 1)");
+    for i in 0..300 {
+        let body = "(i32.store (local.get 0) (i32.mul (local.get 0) (i32.const 7)))".repeat(i % 17);
+        wat.push_str(&format!(
+            "(func $f{i} (param i32) {body} (call $f{} (local.get 0)))",
+            (i * 7) % 300
+        ));
+    }
+    wat.push(')');
+    let text = |threads| -> Result<Vec<u8>, Error> {
+        let engine = Engine::new(Config::new().threads(threads))?;
+        Ok(Module::new(&engine, &wat)?.text().to_vec())
+    };
+    let one = text(1)?;
+    assert!(one.len() > 10_000);
+    assert!(one == text(2)? && one == text(5)?);
+    Ok(())
+}
+
+/// Large initial contents are shared by all instances and changed by none.
+#[test]
+fn instances_do_not_see_each_others_writes() -> Result<(), Error> {
+    let engine = Engine::new(Config::new())?;
+    let data = "\\aa".repeat(200_000);
+    let module = Module::new(
+        &engine,
+        format!(
+            r#"(module (memory (export "m") 8) (data (i32.const 5000) "{data}")
+                (data (i32.const 5001) "\01") (data (i32.const 300000) "\02\03"))"#
+        ),
+    )?;
+    let mut store = Store::new(&engine, ());
+    for _ in 0..3 {
+        let instance = Instance::new(&mut store, &module, &[])?;
+        let memory = instance.get_memory(&mut store, "m").expect("exported");
+        let bytes = memory.data_mut(&mut store);
+        assert_eq!(bytes[4998..5003], [0, 0, 0xaa, 1, 0xaa]);
+        assert_eq!(bytes[204_999..205_001], [0xaa, 0]);
+        assert_eq!(bytes[299_999..300_003], [0, 2, 3, 0]);
+        assert_eq!(bytes.len(), 8 * 65536);
+        bytes.fill(7);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_backtrace_after_an_unloaded_module_still_has_its_names() -> Result<(), Error> {
+    let error = {
+        let engine = Engine::new(Config::new())?;
+        let module = Module::new(&engine, r#"(module (func $gone (export "f") (unreachable)))"#)?;
+        let mut store = Store::new(&engine, ());
+        let instance = Instance::new(&mut store, &module, &[])?;
+        instance.get_typed_func::<(), ()>(&mut store, "f")?.call(&mut store, ()).unwrap_err()
+    };
+    assert_eq!(error.backtrace().expect("a trap").frames()[0].function_name(), "gone");
+    Ok(())
+}

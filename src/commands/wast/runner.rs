@@ -1,0 +1,382 @@
+//! What each directive of a script does, and whether it does as it says.
+
+use super::{script, spectest, value};
+use std::collections::HashMap;
+use std::fmt;
+use wasmprof_engine::{
+    Engine, Error, Extern, Instance, LinkError, Linker, Module, Store, TrapCode, Val,
+};
+use wast::token::Id;
+use wast::{QuoteWat, WastDirective, WastExecute, WastInvoke, Wat};
+
+/// What a script has made so far.
+pub(super) struct Runner<'e> {
+    engine: &'e Engine,
+    store: Store<()>,
+    linker: Linker<()>,
+    instances: Named<Instance>,
+    definitions: Named<Module>,
+}
+
+/// Things that have names or not; one without is meant by none.
+struct Named<T> {
+    last: Option<T>,
+    by_name: HashMap<String, T>,
+}
+
+impl<T: Clone> Named<T> {
+    fn new() -> Self {
+        Named { last: None, by_name: HashMap::new() }
+    }
+
+    /// Forgets what the name means: something new is about to get it, and if
+    /// that fails, nobody shall mistake the old thing for it.
+    fn clear(&mut self, name: Option<Id<'_>>) {
+        self.last = None;
+        if let Some(name) = name {
+            self.by_name.remove(name.name());
+        }
+    }
+
+    fn set(&mut self, name: Option<Id<'_>>, item: T) {
+        if let Some(name) = name {
+            self.by_name.insert(name.name().to_owned(), item.clone());
+        }
+        self.last = Some(item);
+    }
+
+    fn get(&self, name: Option<Id<'_>>) -> Result<T, String> {
+        match name {
+            Some(name) => {
+                let found = self.by_name.get(name.name()).cloned();
+                found.ok_or_else(|| format!("there is no module ${}", name.name()))
+            }
+            None => self.last.clone().ok_or_else(|| "there is no module".to_owned()),
+        }
+    }
+}
+
+/// How something that was executed ended.
+enum Outcome {
+    Values(Vec<Val>),
+    Failed(Error),
+}
+
+/// Why a module was not accepted.
+enum Refusal {
+    Text(wast::Error),
+    Engine(Error),
+    Unsupported,
+}
+
+impl Refusal {
+    /// Whether it is the module that is at fault.
+    fn is_rejection(&self) -> bool {
+        matches!(self, Refusal::Text(_) | Refusal::Engine(Error::Module(_)))
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refusal::Text(error) => f.write_str(&error.message()),
+            Refusal::Engine(error) => error.fmt(f),
+            Refusal::Unsupported => f.write_str("unsupported: components"),
+        }
+    }
+}
+
+impl<'e> Runner<'e> {
+    /// A store with `spectest` and nothing else.
+    pub(super) fn new(engine: &'e Engine) -> Result<Runner<'e>, Error> {
+        let mut store = Store::new(engine, ());
+        let mut linker = Linker::new(engine);
+        linker.allow_shadowing(true);
+        spectest::define(&mut linker, &mut store)?;
+        let (instances, definitions) = (Named::new(), Named::new());
+        Ok(Runner { engine, store, linker, instances, definitions })
+    }
+
+    /// Does what a directive says.
+    ///
+    /// # Errors
+    ///
+    /// If it does not hold: what was expected, and what came instead.
+    pub(super) fn directive(&mut self, directive: WastDirective<'_>) -> Result<(), String> {
+        match directive {
+            WastDirective::Module(module) => self.module(module),
+            WastDirective::ModuleDefinition(module) => self.definition(module),
+            WastDirective::ModuleInstance { instance, module, .. } => {
+                self.instances.clear(instance);
+                let module = self.definitions.get(module)?;
+                self.instance(instance, &module)
+            }
+            WastDirective::Register { name, module, .. } => {
+                let instance = self.instances.get(module)?;
+                let registered = self.linker.instance(&mut self.store, name, instance);
+                registered.map(drop).map_err(|error| error.to_string())
+            }
+            WastDirective::Invoke(invoke) => match self.invoke(&invoke)? {
+                Outcome::Values(_) => Ok(()),
+                failed => Err(format!("expected no failure, got {}", self.show(&failed))),
+            },
+            WastDirective::AssertReturn { exec, results, .. } => {
+                let outcome = self.execute(exec)?;
+                match &outcome {
+                    Outcome::Values(values) if value::all_match(&self.store, values, &results) => {
+                        Ok(())
+                    }
+                    _ => Err(format!(
+                        "expected {}, got {}",
+                        value::show_expected(&results),
+                        self.show(&outcome)
+                    )),
+                }
+            }
+            WastDirective::AssertTrap { exec, message, .. } => {
+                let outcome = self.execute(exec)?;
+                self.trapped(&outcome, message, |_| true)
+            }
+            WastDirective::AssertExhaustion { call, message, .. } => {
+                let outcome = self.invoke(&call)?;
+                self.trapped(&outcome, message, |code| code == TrapCode::StackOverflow)
+            }
+            WastDirective::AssertInvalid { module, message, .. } => {
+                self.rejected(module, "an invalid", message)
+            }
+            WastDirective::AssertMalformed { module, message, .. } => {
+                self.rejected(module, "a malformed", message)
+            }
+            WastDirective::AssertUnlinkable { module, message, .. } => {
+                self.unlinkable(module, message)
+            }
+            WastDirective::AssertException { .. } => unsupported("exceptions"),
+            WastDirective::AssertSuspension { .. } => unsupported("stack switching"),
+            WastDirective::Thread(_) | WastDirective::Wait { .. } => unsupported("threads"),
+            WastDirective::AssertInvalidCustom { .. }
+            | WastDirective::AssertMalformedCustom { .. } => {
+                unsupported("assertions on custom sections")
+            }
+        }
+    }
+
+    fn module(&mut self, module: QuoteWat<'_>) -> Result<(), String> {
+        let name = module.name();
+        self.instances.clear(name);
+        let module = self.compile(module).map_err(|refusal| refusal.to_string())?;
+        self.instance(name, &module)
+    }
+
+    fn definition(&mut self, module: QuoteWat<'_>) -> Result<(), String> {
+        let name = module.name();
+        self.definitions.clear(name);
+        let module = self.compile(module).map_err(|refusal| refusal.to_string())?;
+        self.definitions.set(name, module);
+        Ok(())
+    }
+
+    fn instance(&mut self, name: Option<Id<'_>>, module: &Module) -> Result<(), String> {
+        let instance = self.linker.instantiate(&mut self.store, module);
+        self.instances.set(name, instance.map_err(|error| error.to_string())?);
+        Ok(())
+    }
+
+    fn compile(&self, module: QuoteWat<'_>) -> Result<Module, Refusal> {
+        if script::is_component(&module) {
+            return Err(Refusal::Unsupported);
+        }
+        let binary = script::binary(module).map_err(Refusal::Text)?;
+        Module::from_binary(self.engine, &binary).map_err(Refusal::Engine)
+    }
+
+    /// Executes something that an assertion is about.
+    fn execute(&mut self, exec: WastExecute<'_>) -> Result<Outcome, String> {
+        match exec {
+            WastExecute::Invoke(invoke) => self.invoke(&invoke),
+            WastExecute::Get { module, global, .. } => {
+                let instance = self.instances.get(module)?;
+                match instance.get_global(&mut self.store, global) {
+                    Some(global) => Ok(Outcome::Values(vec![global.get(&mut self.store)])),
+                    None => Err(format!("there is no exported global `{global}`")),
+                }
+            }
+            WastExecute::Wat(module) => {
+                let module = self
+                    .compile(QuoteWat::Wat(module))
+                    .map_err(|refusal| format!("expected a module, got {refusal}"))?;
+                Ok(match self.linker.instantiate(&mut self.store, &module) {
+                    Ok(_) => Outcome::Values(Vec::new()),
+                    Err(error) => Outcome::Failed(error),
+                })
+            }
+        }
+    }
+
+    fn invoke(&mut self, invoke: &WastInvoke<'_>) -> Result<Outcome, String> {
+        let WastInvoke { module, name, args, .. } = invoke;
+        let instance = self.instances.get(*module)?;
+        let export = instance.get_export(&mut self.store, name);
+        let func = export
+            .and_then(Extern::into_func)
+            .ok_or_else(|| format!("there is no exported function `{name}`"))?;
+        let mut params = Vec::with_capacity(args.len());
+        for arg in args {
+            params.push(value::argument(&mut self.store, arg)?);
+        }
+        let ty = func.ty(&self.store);
+        let mut results: Vec<Val> = ty.results().iter().map(|ty| Val::default_for(*ty)).collect();
+        match func.call(&mut self.store, &params, &mut results) {
+            Ok(()) => Ok(Outcome::Values(results)),
+            Err(error @ Error::Link(_)) => Err(error.to_string()),
+            Err(error) => Ok(Outcome::Failed(error)),
+        }
+    }
+
+    fn trapped(
+        &self,
+        outcome: &Outcome,
+        message: &str,
+        fits: impl Fn(TrapCode) -> bool,
+    ) -> Result<(), String> {
+        match outcome {
+            Outcome::Failed(Error::Trap(trap))
+                if fits(trap.code) && same_words(&trap.code.to_string(), message) =>
+            {
+                Ok(())
+            }
+            _ => Err(format!("expected the trap \"{message}\", got {}", self.show(outcome))),
+        }
+    }
+
+    fn rejected(&self, module: QuoteWat<'_>, kind: &str, message: &str) -> Result<(), String> {
+        let got = match self.compile(module) {
+            Err(refusal) if refusal.is_rejection() => return Ok(()),
+            Err(refusal) => refusal.to_string(),
+            Ok(_) => "a module that is accepted".to_owned(),
+        };
+        Err(format!("expected {kind} module ({message}), got {got}"))
+    }
+
+    fn unlinkable(&mut self, module: Wat<'_>, message: &str) -> Result<(), String> {
+        let wrong = |got: &dyn fmt::Display| {
+            Err(format!("expected a module that cannot be linked ({message}), got {got}"))
+        };
+        let module = match self.compile(QuoteWat::Wat(module)) {
+            Ok(module) => module,
+            Err(refusal) => return wrong(&refusal),
+        };
+        match self.linker.instantiate(&mut self.store, &module) {
+            Err(Error::Link(
+                error @ (LinkError::MissingImport { .. } | LinkError::ImportType { .. }),
+            )) if error.to_string().starts_with(message) => Ok(()),
+            Err(error) => wrong(&error),
+            Ok(_) => wrong(&"an instance"),
+        }
+    }
+
+    fn show(&self, outcome: &Outcome) -> String {
+        match outcome {
+            Outcome::Values(values) => value::show_all(&self.store, values),
+            Outcome::Failed(Error::Trap(trap)) => format!("the trap \"{}\"", trap.code),
+            Outcome::Failed(error) => format!("the error \"{error}\""),
+        }
+    }
+}
+
+/// Whether a trap is the one that a script means by `message`. Scripts may give
+/// only the start of the words, or an index behind them.
+fn same_words(words: &str, message: &str) -> bool {
+    !message.is_empty() && (words.starts_with(message) || message.starts_with(words))
+}
+
+fn unsupported(what: &str) -> Result<(), String> {
+    Err(format!("unsupported: {what}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wasmprof_engine::Config;
+
+    /// The directives of a script, each with whether it holds.
+    fn verdicts(text: &str) -> Vec<Result<(), String>> {
+        let engine = Engine::new(Config::new()).expect("an engine");
+        let buffer = script::lex(text).expect("tokens");
+        let mut runner = Runner::new(&engine).expect("a runner");
+        let directives = script::parse(&buffer).expect("directives").into_iter();
+        directives.map(|directive| runner.directive(directive)).collect()
+    }
+
+    #[test]
+    fn the_words_of_a_trap_may_be_cut_or_go_on() {
+        assert!(same_words("uninitialized element", "uninitialized element 2"));
+        assert!(same_words("undefined element", "undefined"));
+        assert!(!same_words("undefined element", "uninitialized element"));
+        assert!(!same_words("undefined element", ""));
+    }
+
+    #[test]
+    fn a_wrong_expectation_fails_and_the_script_goes_on() {
+        let verdicts = verdicts(
+            r#"(module (func (export "f") (result i32) (i32.const 1))
+                       (func (export "g") unreachable))
+               (assert_return (invoke "f") (i32.const 2))
+               (assert_return (invoke "f") (i32.const 1))
+               (assert_return (invoke "g"))
+               (assert_trap (invoke "f") "unreachable")
+               (assert_trap (invoke "g") "integer overflow")
+               (assert_exhaustion (invoke "g") "unreachable")
+               (assert_return (invoke "h"))
+               (assert_return (invoke "f" (i32.const 1)))
+               (assert_return (get "f"))
+               (assert_invalid (module) "type mismatch")
+               (assert_malformed (module quote "(func)") "unexpected token")
+               (assert_unlinkable (module) "unknown import")
+               (assert_unlinkable (module (import "spectest" "x" (func))) "incompatible import")
+               (assert_trap (invoke "g") "unreachable")"#,
+        );
+        let held: Vec<usize> =
+            (0..).zip(&verdicts).filter(|it| it.1.is_ok()).map(|it| it.0).collect();
+        assert_eq!(held, [0, 2, 14]);
+        let failure = |at: usize| verdicts[at].as_ref().expect_err("it fails").as_str();
+        assert_eq!(failure(1), "expected (i32.const 2), got (i32.const 1)");
+        assert_eq!(failure(3), "expected no values, got the trap \"unreachable\"");
+        assert_eq!(failure(4), "expected the trap \"unreachable\", got (i32.const 1)");
+        assert_eq!(
+            failure(10),
+            "expected an invalid module (type mismatch), got a module that is accepted"
+        );
+    }
+
+    #[test]
+    fn a_module_that_fails_leaves_none_to_be_mistaken_for_it() {
+        let verdicts = verdicts(
+            r#"(module $m (func (export "f")))
+               (module $m (func (export "f")) (func (i32.const 1)))
+               (assert_return (invoke "f"))
+               (assert_return (invoke $m "f"))"#,
+        );
+        assert_eq!(
+            verdicts.iter().map(Result::is_ok).collect::<Vec<_>>(),
+            [true, false, false, false]
+        );
+    }
+
+    #[test]
+    fn definitions_are_instantiated_by_name() {
+        let verdicts = verdicts(
+            r#"(module definition $d (global $g (mut i32) (i32.const 0))
+                   (func (export "next") (result i32)
+                       (global.set $g (i32.add (global.get $g) (i32.const 1))) (global.get $g)))
+               (module instance $a $d)
+               (module instance $b $d)
+               (assert_return (invoke $a "next") (i32.const 1))
+               (assert_return (invoke $a "next") (i32.const 2))
+               (assert_return (invoke "next") (i32.const 1))
+               (register "b" $b)
+               (module (import "b" "next" (func (result i32))) (export "next" (func 0)))
+               (assert_return (invoke "next") (i32.const 2))"#,
+        );
+        assert_eq!(verdicts, vec![Ok(()); 9]);
+    }
+}

@@ -1,0 +1,120 @@
+;; Copies, fills and segments between several memories of one module, of which
+;; some are imported and two are the same one.
+
+(module $owner (memory (export "shared") 1 2))
+(register "owner" $owner)
+
+(module
+  (import "owner" "shared" (memory $shared 1 2))
+  (import "owner" "shared" (memory $alias 1 2))
+  (memory $own 2)
+  (memory $small 1 1)
+  (memory $empty 0)
+  (data $hello "hello, world")
+  (data (memory $own) (i32.const 10) "\01\02\03\04\05\06\07\08")
+
+  (func (export "get shared") (param i32) (result i32) (i32.load8_u $shared (local.get 0)))
+  (func (export "get alias") (param i32) (result i32) (i32.load8_u $alias (local.get 0)))
+  (func (export "get own") (param i32) (result i32) (i32.load8_u $own (local.get 0)))
+  (func (export "get small") (param i32) (result i32) (i32.load8_u $small (local.get 0)))
+  (func (export "get64 shared") (param i32) (result i64) (i64.load $shared (local.get 0)))
+  (func (export "get64 small") (param i32) (result i64) (i64.load $small (local.get 0)))
+  (func (export "set shared") (param i32 i32) (i32.store8 $shared (local.get 0) (local.get 1)))
+  (func (export "own to shared") (param i32 i32 i32)
+    (memory.copy $shared $own (local.get 0) (local.get 1) (local.get 2)))
+  (func (export "own to small") (param i32 i32 i32)
+    (memory.copy $small $own (local.get 0) (local.get 1) (local.get 2)))
+  (func (export "shared to alias") (param i32 i32 i32)
+    (memory.copy $alias $shared (local.get 0) (local.get 1) (local.get 2)))
+  (func (export "own to empty") (param i32 i32 i32)
+    (memory.copy $empty $own (local.get 0) (local.get 1) (local.get 2)))
+  (func (export "empty to own") (param i32 i32 i32)
+    (memory.copy $own $empty (local.get 0) (local.get 1) (local.get 2)))
+  (func (export "fill small") (param i32 i32 i32)
+    (memory.fill $small (local.get 0) (local.get 1) (local.get 2)))
+  (func (export "init small") (param i32 i32 i32)
+    (memory.init $small $hello (local.get 0) (local.get 1) (local.get 2)))
+  (func (export "drop") (data.drop $hello))
+  (func (export "grow alias") (param i32) (result i32) (memory.grow $alias (local.get 0)))
+  (func (export "sizes") (result i32 i32 i32 i32 i32)
+    (memory.size $shared) (memory.size $alias) (memory.size $own) (memory.size $small)
+    (memory.size $empty))
+)
+
+(assert_return (invoke "sizes") (i32.const 1) (i32.const 1) (i32.const 2) (i32.const 1) (i32.const 0))
+
+(assert_return (invoke "own to shared" (i32.const 100) (i32.const 10) (i32.const 8)))
+(assert_return (invoke "get64 shared" (i32.const 100)) (i64.const 0x0807060504030201))
+(assert_return (invoke "get alias" (i32.const 103)) (i32.const 4))
+(assert_return (invoke "get own" (i32.const 100)) (i32.const 0))
+(assert_return (invoke "get small" (i32.const 100)) (i32.const 0))
+
+;; Through two names of the same memory, ranges may overlap.
+(assert_return (invoke "shared to alias" (i32.const 102) (i32.const 100) (i32.const 8)))
+(assert_return (invoke "get64 shared" (i32.const 102)) (i64.const 0x0807060504030201))
+(assert_return (invoke "get64 shared" (i32.const 100)) (i64.const 0x0605040302010201))
+(assert_return (invoke "shared to alias" (i32.const 101) (i32.const 102) (i32.const 8)))
+(assert_return (invoke "get64 shared" (i32.const 101)) (i64.const 0x0807060504030201))
+(assert_return (invoke "set shared" (i32.const 0) (i32.const 77)))
+(assert_return (invoke "get alias" (i32.const 0)) (i32.const 77))
+
+;; Each side has its own bounds, and nothing is copied if one does not hold.
+(assert_return (invoke "own to small" (i32.const 65528) (i32.const 10) (i32.const 8)))
+(assert_return (invoke "get64 small" (i32.const 65528)) (i64.const 0x0807060504030201))
+(assert_trap (invoke "own to small" (i32.const 65529) (i32.const 10) (i32.const 8)) "out of bounds memory access")
+(assert_trap (invoke "own to small" (i32.const 0) (i32.const 131065) (i32.const 8)) "out of bounds memory access")
+(assert_return (invoke "own to small" (i32.const 0) (i32.const 131064) (i32.const 8)))
+(assert_trap (invoke "own to small" (i32.const -1) (i32.const 0) (i32.const 2)) "out of bounds memory access")
+(assert_trap (invoke "own to small" (i32.const 0) (i32.const -1) (i32.const 2)) "out of bounds memory access")
+(assert_trap (invoke "own to small" (i32.const 0) (i32.const 0) (i32.const -1)) "out of bounds memory access")
+(assert_return (invoke "get64 small" (i32.const 65528)) (i64.const 0x0807060504030201))
+
+;; A memory without pages has room for nothing, at its start.
+(assert_return (invoke "own to empty" (i32.const 0) (i32.const 0) (i32.const 0)))
+(assert_return (invoke "own to empty" (i32.const 0) (i32.const 131072) (i32.const 0)))
+(assert_trap (invoke "own to empty" (i32.const 0) (i32.const 131073) (i32.const 0)) "out of bounds memory access")
+(assert_trap (invoke "own to empty" (i32.const 1) (i32.const 0) (i32.const 0)) "out of bounds memory access")
+(assert_trap (invoke "own to empty" (i32.const 0) (i32.const 0) (i32.const 1)) "out of bounds memory access")
+(assert_return (invoke "empty to own" (i32.const 131072) (i32.const 0) (i32.const 0)))
+(assert_trap (invoke "empty to own" (i32.const 0) (i32.const 0) (i32.const 1)) "out of bounds memory access")
+
+(assert_return (invoke "fill small" (i32.const 65530) (i32.const 0x1ff) (i32.const 6)))
+(assert_return (invoke "get64 small" (i32.const 65528)) (i64.const 0xffffffffffff0201))
+(assert_trap (invoke "fill small" (i32.const 65530) (i32.const 0) (i32.const 7)) "out of bounds memory access")
+(assert_return (invoke "get64 small" (i32.const 65528)) (i64.const 0xffffffffffff0201))
+
+(assert_return (invoke "init small" (i32.const 0) (i32.const 7) (i32.const 5)))
+(assert_return (invoke "get64 small" (i32.const 0)) (i64.const 0x000000646c726f77))
+(assert_trap (invoke "init small" (i32.const 0) (i32.const 8) (i32.const 5)) "out of bounds memory access")
+(assert_trap (invoke "init small" (i32.const 65535) (i32.const 0) (i32.const 2)) "out of bounds memory access")
+(assert_return (invoke "drop"))
+(assert_trap (invoke "init small" (i32.const 0) (i32.const 0) (i32.const 1)) "out of bounds memory access")
+(assert_return (invoke "init small" (i32.const 65536) (i32.const 0) (i32.const 0)))
+
+;; Growing by one name is seen by the other.
+(assert_trap (invoke "get shared" (i32.const 65536)) "out of bounds memory access")
+(assert_return (invoke "grow alias" (i32.const 1)) (i32.const 1))
+(assert_return (invoke "sizes") (i32.const 2) (i32.const 2) (i32.const 2) (i32.const 1) (i32.const 0))
+(assert_return (invoke "get shared" (i32.const 65536)) (i32.const 0))
+(assert_return (invoke "grow alias" (i32.const 1)) (i32.const -1))
+
+;; A large copy, from one memory to another and back.
+(module
+  (memory $a 32)
+  (memory $b 32)
+  (func (export "run") (result i32)
+    (local $i i32)
+    (loop $next
+      (i32.store $a (local.get $i) (i32.mul (local.get $i) (i32.const 2654435761)))
+      (br_if $next (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 4))) (i32.const 0x200000))))
+    (memory.copy $b $a (i32.const 3) (i32.const 0) (i32.const 0x1ffff0))
+    (memory.fill $a (i32.const 0) (i32.const 0) (i32.const 0x200000))
+    (memory.copy $a $b (i32.const 0) (i32.const 3) (i32.const 0x1ffff0))
+    (local.set $i (i32.const 0))
+    (loop $next
+      (if (i32.ne (i32.load $a (local.get $i)) (i32.mul (local.get $i) (i32.const 2654435761)))
+        (then (return (local.get $i))))
+      (br_if $next (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 4))) (i32.const 0x1ffff0))))
+    (i32.const -1))
+)
+(assert_return (invoke "run") (i32.const -1))
