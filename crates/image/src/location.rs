@@ -46,6 +46,15 @@ impl LocationTable {
         *self.locations.get(after.checked_sub(1)?)?
     }
 
+    /// The instruction at `offset`, or else the first one known behind it and
+    /// before `end`: code at the start of a function belongs to none.
+    pub fn get_or_next(&self, offset: CodeOffset, end: CodeOffset) -> Option<Location> {
+        let after = self.starts.partition_point(|start| *start <= offset);
+        let from = after.saturating_sub(1);
+        let ranges = self.starts[from..].iter().zip(&self.locations[from..]);
+        ranges.take_while(|(start, _)| **start < end).find_map(|(_, location)| *location)
+    }
+
     /// The ranges by their starts, ascending.
     pub fn iter(&self) -> impl Iterator<Item = (CodeOffset, Option<Location>)> + '_ {
         self.starts.iter().copied().zip(self.locations.iter().copied())
@@ -66,6 +75,8 @@ mod tests {
         let found = |n| table.get(CodeOffset(n));
         assert_eq!([found(3), found(4), found(7)], [None, at(1), at(1)]);
         assert_eq!([found(8), found(999)], [at(3), at(3)]);
+        let next = |n, end| table.get_or_next(CodeOffset(n), CodeOffset(end));
+        assert_eq!([next(0, 4), next(0, 5), next(5, 9)], [None, at(1), at(1)]);
         assert_eq!(table.iter().count(), 3);
     }
 }

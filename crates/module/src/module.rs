@@ -6,14 +6,14 @@ use crate::{
 };
 use std::borrow::Cow;
 use std::ops::Range;
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 use wasmparser::{BinaryReader, FuncToValidate, FuncValidatorAllocations, FunctionBody};
 use wasmparser::{ValidatorResources, WasmFeatures};
 
 /// A module whose sections have been validated. See [`Parsed`] for the code.
 #[derive(Debug)]
 pub struct Module {
-    pub(crate) wasm: Arc<[u8]>,
+    pub(crate) wasm: Vec<u8>,
     /// Function types, in the order of the type section.
     pub types: Vec<FuncType>,
     /// Imports, in the order of the import section.
@@ -223,7 +223,7 @@ impl Module {
     /// # Errors
     ///
     /// If the binary is malformed or invalid, with the byte offset.
-    pub fn parse(wasm: impl Into<Arc<[u8]>>) -> Result<Parsed, Error> {
+    pub fn parse(wasm: impl Into<Vec<u8>>) -> Result<Parsed, Error> {
         parse::module(wasm.into())
     }
 

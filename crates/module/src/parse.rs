@@ -12,12 +12,12 @@ use crate::{
     TableType, TypeIndex, ValType, features,
 };
 use std::ops::Range;
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 use wasmparser::{DataKind, ElementKind, ExternalKind, Parser, Payload, TypeRef};
 use wasmparser::{ValidPayload, Validator};
 
 /// Parses a binary; see [`Module::parse`].
-pub(crate) fn module(wasm: Arc<[u8]>) -> Result<Parsed, Error> {
+pub(crate) fn module(wasm: Vec<u8>) -> Result<Parsed, Error> {
     if u32::try_from(wasm.len()).is_err() {
         return Err(Error::TooLarge { size: wasm.len() });
     }
@@ -25,7 +25,7 @@ pub(crate) fn module(wasm: Arc<[u8]>) -> Result<Parsed, Error> {
         return Err(Error::Component);
     }
     let mut module = Module {
-        wasm: wasm.clone(),
+        wasm: Vec::new(),
         types: Vec::new(),
         imports: Vec::new(),
         functions: Vec::new(),
@@ -58,6 +58,7 @@ pub(crate) fn module(wasm: Arc<[u8]>) -> Result<Parsed, Error> {
     }
     module.escaping.sort_unstable();
     module.escaping.dedup();
+    module.wasm = wasm;
     Ok(Parsed { module, bodies })
 }
 

@@ -337,9 +337,12 @@ impl Frame {
         &self.place.code.image().name
     }
 
-    /// The instruction, as an offset into the binary of the module.
+    /// The instruction, as an offset into the binary of the module. For a
+    /// function that had only begun, it is the first one.
     pub fn wasm_offset(&self) -> Option<WasmOffset> {
-        self.place.code.image().locations.get(self.place.offset).map(|location| location.wasm)
+        let CodePlace { code, offset } = &self.place;
+        let end = code.image().symbol_at(*offset)?.range().end;
+        Some(code.image().locations.get_or_next(*offset, end)?.wasm)
     }
 }
 

@@ -56,9 +56,9 @@ impl Case {
         let mut random = Random(seed);
         // Long input makes large modules; most bugs show in small ones.
         let len = match random.below(10) {
-            0..4 => 200 + random.below(800),
-            4..8 => 1_000 + random.below(4_000),
-            _ => 5_000 + random.below(20_000),
+            0..3 => 300 + random.below(1_500),
+            3..7 => 1_500 + random.below(6_000),
+            _ => 5_000 + random.below(30_000),
         };
         Case::from_bytes(&random.bytes(len as usize))
     }
@@ -113,22 +113,27 @@ fn config(setup: Setup, input: &mut Unstructured<'_>) -> arbitrary::Result<wasm_
 
         canonicalize_nans: !setup.engine_nans,
         export_everything: true,
-        min_funcs: 1,
-        max_funcs: input.int_in_range(1..=20)?,
+        min_funcs: input.int_in_range(1..=10)?,
+        max_funcs: 20,
         max_instructions: *input.choose(&[20, 100, 400, 1500])?,
-        max_imports: input.int_in_range(0..=8)?,
-        max_types: input.int_in_range(1..=20)?,
+        min_imports: input.int_in_range(0..=5)?,
+        max_imports: 8,
+        min_types: input.int_in_range(1..=10)?,
+        max_types: 20,
         max_type_size: 200,
+        min_globals: 2,
         max_globals: 10,
         max_exports: 100,
         max_values: input.int_in_range(1..=12)?,
         max_data_segments: 6,
+        min_element_segments: input.int_in_range(0..=3)?,
         max_element_segments: 6,
         max_elements: 12,
         max_memories: memories.max(1),
         min_memories: memories.min(1) as u32,
         max_memory32_bytes: 1 << 20,
         memory_max_size_required: true,
+        min_tables: 1,
         max_tables: input.int_in_range(1..=4)?,
         max_table_elements: 200,
         table_max_size_required: true,
