@@ -119,19 +119,18 @@ fn instantiate(
     store: &mut Store<WasiCtx>,
     module: &Module,
 ) -> Result<Instance> {
-    linker.instantiate(store, module).map_err(|error| match &error {
-        Error::Link(LinkError::MissingImport { module, name, .. }) => {
-            let known = linker.names(module);
-            let hint = match known.is_empty() {
-                true => format!(
-                    "; nothing is known by the name of `{module}`, a module for it can be given \
-                     by --preload {module}=FILE"
-                ),
-                false => suggestion(name, known),
-            };
-            anyhow!("{error}{hint}")
-        }
-        _ => error.into(),
+    linker.instantiate(store, module).map_err(|error| {
+        let Error::Link(link) = &error else { return error.into() };
+        let LinkError::MissingImport { module, name, .. } = &**link else { return error.into() };
+        let known = linker.names(module);
+        let hint = match known.is_empty() {
+            true => format!(
+                "; nothing is known by the name of `{module}`, a module for it can be given by \
+                 --preload {module}=FILE"
+            ),
+            false => suggestion(name, known),
+        };
+        anyhow!("{error}{hint}")
     })
 }
 

@@ -290,7 +290,7 @@ mod tests {
                  wasmprof-report = {{ workspace = true{optional} }}\n"
             );
             let main = File::new("src/main.rs", "#![forbid(unsafe_code)]\n");
-            super::check(&[File::new("Cargo.toml", &manifest), main])
+            check(&[File::new("Cargo.toml", &manifest), main])
         };
         assert_eq!(check(", optional = true"), [""; 0]);
         assert_eq!(check("").len(), 1);

@@ -194,3 +194,25 @@ fn a_backtrace_after_an_unloaded_module_still_has_its_names() -> Result<(), Erro
     assert_eq!(error.backtrace().expect("a trap").frames()[0].function_name(), "gone");
     Ok(())
 }
+
+/// Two imports of a module may be one memory: a store through one is seen
+/// through the other.
+#[test]
+fn one_memory_may_be_imported_twice() -> Result<(), Error> {
+    let engine = Engine::new(Config::new())?;
+    let module = Module::new(
+        &engine,
+        r#"(module (import "" "m" (memory $a 1)) (import "" "m" (memory $b 1))
+            (func (export "f") (param i32) (result i32)
+                (i32.store $a (i32.const 8) (i32.const 1))
+                (i32.store $b (i32.const 8) (local.get 0))
+                (i32.store $a (i32.const 12) (i32.const 3))
+                (i32.add (i32.load $a (i32.const 8)) (i32.load $b (i32.const 12)))))"#,
+    )?;
+    let mut store = Store::new(&engine, ());
+    let memory = Memory::new(&mut store, MemoryType { minimum: 1, maximum: None })?;
+    let instance = Instance::new(&mut store, &module, &[memory.into(), memory.into()])?;
+    let f = instance.get_typed_func::<i32, i32>(&mut store, "f")?;
+    assert_eq!(f.call(&mut store, 40)?, 43);
+    Ok(())
+}

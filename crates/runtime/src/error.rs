@@ -25,7 +25,7 @@ pub enum Error {
         error: BoxError,
     },
     /// Imports, exports or arguments do not fit together.
-    Link(LinkError),
+    Link(Box<LinkError>),
     /// The program trapped.
     Trap(Trap),
     /// A host function failed.
@@ -103,7 +103,7 @@ impl From<wasmprof_module::Error> for Error {
 
 impl From<LinkError> for Error {
     fn from(error: LinkError) -> Self {
-        Error::Link(error)
+        Error::Link(Box::new(error))
     }
 }
 

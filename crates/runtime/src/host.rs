@@ -137,8 +137,13 @@ pub unsafe trait HostResult {
     fn types() -> Vec<ValType>;
 
     /// Whether it is a success; its values, with the store that they are for.
+    ///
+    /// # Safety
+    ///
+    /// Must be called with what compiled code has passed.
     #[doc(hidden)]
-    fn finish(self, vmctx: *mut VmctxHead, out: Self::Out) -> Result<Self::Return, BoxError>;
+    unsafe fn finish(self, vmctx: *mut VmctxHead, out: Self::Out)
+    -> Result<Self::Return, BoxError>;
 }
 
 // SAFETY: no results.
@@ -151,7 +156,7 @@ unsafe impl HostResult for () {
     }
 
     #[inline]
-    fn finish(self, _: *mut VmctxHead, (): ()) -> Result<(), BoxError> {
+    unsafe fn finish(self, _: *mut VmctxHead, (): ()) -> Result<(), BoxError> {
         Ok(())
     }
 }
@@ -166,9 +171,10 @@ unsafe impl<R: HostResult, E: Into<BoxError>> HostResult for Result<R, E> {
     }
 
     #[inline]
-    fn finish(self, vmctx: *mut VmctxHead, out: R::Out) -> Result<R::Return, BoxError> {
+    unsafe fn finish(self, vmctx: *mut VmctxHead, out: R::Out) -> Result<R::Return, BoxError> {
         match self {
-            Ok(value) => value.finish(vmctx, out),
+            // SAFETY: by the contract.
+            Ok(value) => unsafe { value.finish(vmctx, out) },
             Err(error) => Err(error.into()),
         }
     }
@@ -186,8 +192,8 @@ macro_rules! single_result {
             }
 
             #[inline]
-            fn finish(self, vmctx: *mut VmctxHead, (): ()) -> Result<Self::Return, BoxError> {
-                // SAFETY: called with the vmctx that compiled code passed.
+            unsafe fn finish(self, vmctx: *mut VmctxHead, (): ()) -> Result<Self::Return, BoxError> {
+                // SAFETY: by the contract, the vmctx is that of the caller.
                 Ok(unsafe { self.into_abi((*vmctx).store.cast()) })
             }
         }
@@ -206,8 +212,8 @@ unsafe impl<A: WasmTy> HostResult for (A,) {
     }
 
     #[inline]
-    fn finish(self, vmctx: *mut VmctxHead, (): ()) -> Result<A::Abi, BoxError> {
-        // SAFETY: called with the vmctx that compiled code passed.
+    unsafe fn finish(self, vmctx: *mut VmctxHead, (): ()) -> Result<A::Abi, BoxError> {
+        // SAFETY: by the contract, the vmctx is that of the caller.
         Ok(unsafe { self.0.into_abi((*vmctx).store.cast()) })
     }
 }
@@ -225,7 +231,7 @@ macro_rules! tuple_results {
 
             #[inline]
             #[allow(non_snake_case)]
-            fn finish(self, vmctx: *mut VmctxHead, out: *mut Value) -> Result<(), BoxError> {
+            unsafe fn finish(self, vmctx: *mut VmctxHead, out: *mut Value) -> Result<(), BoxError> {
                 let ($($name,)*) = self;
                 let mut at = out;
                 // SAFETY: the caller has room for all results at `out`.

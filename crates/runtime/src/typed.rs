@@ -200,6 +200,7 @@ macro_rules! tuple_values {
         unsafe impl<$($name: WasmTy),*> WasmResults for ($($name,)*) {
             #[inline]
             #[allow(non_snake_case, unused_variables, unused_mut, unused_assignments, unused_unsafe)]
+            #[allow(clippy::unused_unit)]
             unsafe fn load_values(store: *const StoreOpaque, mut values: *const Value) -> Self {
                 // SAFETY: by the contract.
                 unsafe {

@@ -1,7 +1,7 @@
 //! Values as the embedder sees them.
 
 use crate::store::StoreOpaque;
-use crate::{AsContext, ExternRef, Func, LinkError};
+use crate::{AsContext, Error, ExternRef, Func, LinkError};
 use wasmprof_module::{HeapType, RefType, ValType};
 
 /// A value of WebAssembly. Floats are kept as bits.
@@ -60,9 +60,9 @@ impl Val {
         store: &StoreOpaque,
         ty: ValType,
         what: &str,
-    ) -> Result<u64, LinkError> {
+    ) -> Result<u64, Error> {
         if self.ty() != ty {
-            return Err(LinkError::ValueType { wanted: ty, what: what.to_owned() });
+            return Err(LinkError::ValueType { wanted: ty, what: what.to_owned() }.into());
         }
         Ok(match self {
             Val::I32(value) => u64::from(value as u32),

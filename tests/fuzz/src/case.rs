@@ -56,7 +56,7 @@ impl Case {
         let mut random = Random(seed);
         // Long input makes large modules; most bugs show in small ones.
         let len = match random.below(10) {
-            0..3 => 300 + random.below(1_500),
+            0..3 => 500 + random.below(1_500),
             3..7 => 1_500 + random.below(6_000),
             _ => 5_000 + random.below(30_000),
         };

@@ -37,7 +37,15 @@ pub(crate) fn start(
     let imports = (0..).zip(&plan.imports);
     let imports = imports.map(|(index, import)| supply(&mut store, function, index, import));
     let imports = imports.collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())?;
-    let (instance, outcome) = match Instance::new(&mut store, &module, &imports) {
+    // wasmi wants them by kind.
+    let mut sorted = imports.clone();
+    sorted.sort_by_key(|import| match import {
+        Extern::Func(_) => 0,
+        Extern::Table(_) => 1,
+        Extern::Memory(_) => 2,
+        Extern::Global(_) => 3,
+    });
+    let (instance, outcome) = match Instance::new(&mut store, &module, &sorted) {
         Ok(instance) => (Some(instance), Outcome::Returned(Vec::new())),
         Err(error) => match trap(&error) {
             Trap::Other(error) => return Err(error),

@@ -3,7 +3,7 @@
 //! Addresses of accesses are made in [`Translator::address`] and nowhere else.
 //! Bulk operations and growth are left to the runtime.
 
-use super::Translator;
+use super::{Translator, region};
 use crate::signature::POINTER;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Value, types};
@@ -117,7 +117,7 @@ impl Translator<'_> {
     fn load(&mut self, memarg: MemArg, size: u32, ins: LoadIns) {
         let index = self.pop();
         let (pointer, offset) = self.address(memarg, index, size);
-        let flags = self.regions.memory(self.builder.func, memory_of(memarg));
+        let flags = self.memory_flags(memarg);
         let value = ins(self.ins(), flags, pointer, offset);
         self.push(value);
     }
@@ -125,8 +125,13 @@ impl Translator<'_> {
     fn store(&mut self, memarg: MemArg, size: u32, ins: StoreIns) {
         let (index, value) = self.pop2();
         let (pointer, offset) = self.address(memarg, index, size);
-        let flags = self.regions.memory(self.builder.func, memory_of(memarg));
+        let flags = self.memory_flags(memarg);
         ins(self.ins(), flags, value, pointer, offset);
+    }
+
+    fn memory_flags(&mut self, memarg: MemArg) -> MemFlagsData {
+        let own = memory_of(memarg).checked_sub(self.env.module.imported_memories);
+        region::memory(self.builder.func, own)
     }
 
     /// A pointer and an offset from it for an access of `size` bytes. If the
@@ -175,7 +180,7 @@ impl Translator<'_> {
     /// The length to whose address the vmctx has a pointer at `offset`.
     pub(super) fn length_at(&mut self, offset: u32) -> Value {
         let pointer = self.load_immutable(POINTER, offset);
-        let flags = self.regions.length(self.builder.func);
+        let flags = region::length(self.builder.func);
         self.ins().load(types::I64, flags, pointer, 0)
     }
 }

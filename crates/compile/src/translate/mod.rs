@@ -28,7 +28,6 @@ use cranelift_codegen::ir::{
     Value, types,
 };
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Variable};
-use region::Regions;
 use std::collections::HashMap;
 use wasmparser::{FuncValidator, FunctionBody, Operator, OperatorsReader, WasmModuleResources};
 use wasmprof_image::abi::{Builtin, store_context, vmctx};
@@ -92,7 +91,6 @@ struct Translator<'a> {
     locals: Vec<Variable>,
     vmctx: Value,
     locations: &'a mut Vec<Location>,
-    regions: Regions,
     functions: HashMap<FuncIndex, ir::FuncRef>,
     wasm_signatures: HashMap<TypeIndex, ir::SigRef>,
     host_signatures: HashMap<TypeIndex, ir::SigRef>,
@@ -123,7 +121,6 @@ impl<'a> Translator<'a> {
             locals: Vec::new(),
             vmctx,
             locations,
-            regions: Regions::default(),
             functions: HashMap::new(),
             wasm_signatures: HashMap::new(),
             host_signatures: HashMap::new(),
@@ -148,7 +145,7 @@ impl<'a> Translator<'a> {
     /// Has the prologue compare the stack pointer with the store's limit.
     fn set_stack_limit(&mut self) {
         let pointer_to_context = self.immutable();
-        let limit = self.regions.context(self.builder.func);
+        let limit = region::context(self.builder.func);
         let func = &mut *self.builder.func;
         let vmctx = func.create_global_value(GlobalValueData::VMContext);
         let context_flags = func.dfg.mem_flags.insert_unchecked(pointer_to_context);
@@ -350,17 +347,14 @@ impl<'a> Translator<'a> {
         }
         let ty = value_type(global.ty.content);
         let (base, offset) = self.global_place(index);
-        let flags = if global.ty.mutable {
-            self.regions.global(self.builder.func)
-        } else {
-            self.immutable()
-        };
+        let flags =
+            if global.ty.mutable { region::global(self.builder.func) } else { self.immutable() };
         self.ins().load(ty, flags, base, offset)
     }
 
     fn global_set(&mut self, index: u32, value: Value) {
         let (base, offset) = self.global_place(index);
-        let flags = self.regions.global(self.builder.func);
+        let flags = region::global(self.builder.func);
         self.ins().store(flags, value, base, offset);
     }
 

@@ -3,7 +3,7 @@
 //! A reference is a pointer-sized integer, and null is zero. Tables are arrays
 //! of references; growing and bulk operations are left to the runtime.
 
-use super::Translator;
+use super::{Translator, region};
 use crate::signature::POINTER;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Value, types};
@@ -100,7 +100,7 @@ impl Translator<'_> {
         let element = self.ins().iadd(base, offset);
         let null = self.ins().iconst(POINTER, 0);
         let element = self.ins().select_spectre_guard(beyond, null, element);
-        (self.regions.element(self.builder.func, outside), element)
+        (region::element(self.builder.func, outside), element)
     }
 
     /// The current length of a table: a constant if it can never grow.
