@@ -254,7 +254,7 @@ fn exit_code(outcome: Result<()>) -> Result<ExitCode> {
         }
         Some(Error::Trap(trap)) => {
             output::error(&anyhow!("{trap}"));
-            output::note(&format!("wasm backtrace:\n{}", trap.backtrace).trim_end().to_owned());
+            output::note(format!("wasm backtrace:\n{}", trap.backtrace).trim_end());
             Ok(ExitCode::from(TRAPPED))
         }
         _ => Err(error),

@@ -38,6 +38,8 @@ impl Folder {
     }
 
     /// Runs `wasmprof run` with these arguments in this folder.
+    // It is waited for by `wait`, which also tells how much memory it took.
+    #[allow(clippy::zombie_processes)]
     #[track_caller]
     pub(crate) fn run(&self, arguments: &[&str]) -> Ended {
         let out = tempfile::tempfile().expect("a temporary file can be made");
@@ -56,12 +58,23 @@ impl Folder {
         Ended { code, stdout: text(out), stderr: text(err) }
     }
 
-    /// Runs it and expects that it is refused, and properly so.
+    /// Runs it and expects that it says what is wrong, and properly so.
     #[track_caller]
     pub(crate) fn refused(&self, arguments: &[&str]) -> String {
+        self.ends(1, arguments)
+    }
+
+    /// The same if it is the command line that is wrong.
+    #[track_caller]
+    pub(crate) fn misused(&self, arguments: &[&str]) -> String {
+        self.ends(2, arguments)
+    }
+
+    #[track_caller]
+    fn ends(&self, expected: i32, arguments: &[&str]) -> String {
         let ended = self.run(arguments);
         let Ended { code, stdout, stderr } = &ended;
-        assert_eq!(*code, Some(1), "{arguments:?}: {ended:?}");
+        assert_eq!(*code, Some(expected), "{arguments:?}: {ended:?}");
         assert_eq!(stdout, "", "{arguments:?} wrote to stdout");
         assert!(stderr.starts_with("error: "), "{arguments:?}: {stderr}");
         assert!(!stderr.contains("panicked"), "{arguments:?}: {stderr}");
@@ -75,12 +88,18 @@ impl Folder {
     #[track_caller]
     pub(crate) fn runs(&self, file: &str, arguments: &[&str], results: &str) {
         for strategy in ["optimized", "fast"] {
-            let all = ["--strategy", strategy, "--invoke", "f", file];
-            let ended = self.run(&[&all, arguments].concat());
-            let start: String = ended.stderr.chars().take(2_000).collect();
-            assert_eq!(ended.code, Some(0), "{file}, {strategy}: {start}");
-            assert!(ended.stdout == results, "{file}, {strategy}: {:.200}", ended.stdout);
+            self.runs_by(strategy, file, arguments, results);
         }
+    }
+
+    /// The same by one strategy.
+    #[track_caller]
+    pub(crate) fn runs_by(&self, strategy: &str, file: &str, arguments: &[&str], results: &str) {
+        let all = ["--strategy", strategy, "--invoke", "f", file];
+        let ended = self.run(&[&all, arguments].concat());
+        let start: String = ended.stderr.chars().take(2_000).collect();
+        assert_eq!(ended.code, Some(0), "{file}, {strategy}: {start}");
+        assert!(ended.stdout == results, "{file}, {strategy}: {:.200}", ended.stdout);
     }
 }
 

@@ -98,9 +98,9 @@ fn wrong_arguments_are_named() {
     assert!(folder.refused(&["--invoke", "one", "lib.wat"]).contains("0 arguments"));
     assert!(folder.refused(&["--invoke", "one", "lib.wat", "x"]).contains("`x`"));
     assert!(folder.refused(&["--invoke", "one", "lib.wat", "1e3"]).contains("`1e3`"));
-    assert!(folder.refused(&["--preload", "lib", "lib.wat"]).contains("NAME=FILE"));
+    assert!(folder.misused(&["--preload", "lib", "lib.wat"]).contains("NAME=FILE"));
     assert!(folder.refused(&["--preload", "x=missing.wat", "lib.wat"]).contains("missing.wat"));
-    assert!(folder.refused(&["--env", "X", "lib.wat"]).contains("NAME=VALUE"));
+    assert!(folder.misused(&["--env", "X", "lib.wat"]).contains("NAME=VALUE"));
     assert!(folder.refused(&["--dir", "nowhere", "lib.wat"]).contains("nowhere"));
 }
 

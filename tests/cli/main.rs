@@ -143,6 +143,24 @@ fn arguments_of_a_function_are_checked() {
     assert_eq!(call(&["-1", "0xffffffff"]).stdout, "-2\n");
 }
 
+/// Where address space is limited, accesses are checked instead of guarded,
+/// and each memory leaves some for the next.
+#[test]
+fn programs_run_under_a_limit_on_address_space() {
+    let scripts = ["memory_offsets", "multi_memory", "segments", "table_grow"];
+    for kilobytes in [2_000_000, 5_000_000, 9_000_000, 40_000_000] {
+        let mut shell = std::process::Command::new("sh");
+        shell.arg("-c").arg(format!("ulimit -v {kilobytes}; exec \"$@\"")).arg("sh");
+        shell.arg(wasmprof().get_program()).arg("wast");
+        for script in scripts {
+            let folder = fixture("../wast/scripts");
+            shell.arg(folder.join(script).with_extension("wast"));
+        }
+        let ran = ran(&mut shell);
+        assert_eq!(ran.code, Some(0), "{kilobytes}: {ran:?}");
+    }
+}
+
 #[test]
 fn help_has_examples() {
     let help = ran(wasmprof().args(["run", "--help"]));

@@ -1,6 +1,7 @@
 //! What profilers see of a run: the perf map, perf itself, and a collector of
 //! VTune's kind.
 #![cfg(feature = "profiling")]
+#![allow(clippy::print_stdout)]
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -284,7 +284,7 @@ mod tests {
 
     #[test]
     fn profilers_are_optional() {
-        let check = |optional: &str| {
+        let violations = |optional: &str| {
             let manifest = format!(
                 "[package]\nname = \"wasmprof-cli\"\n[dependencies]\n\
                  wasmprof-report = {{ workspace = true{optional} }}\n"
@@ -292,7 +292,7 @@ mod tests {
             let main = File::new("src/main.rs", "#![forbid(unsafe_code)]\n");
             check(&[File::new("Cargo.toml", &manifest), main])
         };
-        assert_eq!(check(", optional = true"), [""; 0]);
-        assert_eq!(check("").len(), 1);
+        assert_eq!(violations(", optional = true"), [""; 0]);
+        assert_eq!(violations("").len(), 1);
     }
 }

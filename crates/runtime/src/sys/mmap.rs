@@ -102,6 +102,21 @@ impl Drop for Mmap {
     }
 }
 
+/// How many bytes of address space this process may still map, if that is
+/// limited (`ulimit -v`).
+pub(crate) fn address_space_left() -> Option<u64> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: fills in the structure.
+    let result = unsafe { libc::getrlimit(libc::RLIMIT_AS, &mut limit) };
+    if result != 0 || limit.rlim_cur == libc::RLIM_INFINITY {
+        return None;
+    }
+    // The first number is the size of the address space in pages.
+    let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
+    let pages: u64 = statm.split(' ').next()?.parse().ok()?;
+    Some(limit.rlim_cur.saturating_sub(pages * page_size() as u64))
+}
+
 /// A file in memory, without a name.
 pub(crate) fn memory_file(len: u64) -> io::Result<File> {
     // SAFETY: the name is a C string.

@@ -5,7 +5,7 @@
 //! nothing. Without one, it holds what the memory may grow to, or as much of it
 //! as can be had: growing further fails, as WebAssembly lets it.
 
-use crate::sys::mmap::{Mmap, memory_file, page_size};
+use crate::sys::mmap::{Mmap, address_space_left, memory_file, page_size};
 use crate::{Error, error::resource};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -86,16 +86,12 @@ impl LinearMemory {
     }
 }
 
-/// Reserves `maximum` pages, or half of that, and so on down to `minimum`.
+/// Reserves `maximum` pages; where address space is limited, an eighth of what
+/// is left at most, so that there is always some for the next memory.
 fn reserve_pages(minimum: u64, maximum: u64) -> std::io::Result<(Mmap, u64)> {
-    let mut pages = maximum.max(minimum);
-    loop {
-        match Mmap::reserve((pages * PAGE_SIZE) as usize) {
-            Ok(map) => return Ok((map, pages)),
-            Err(error) if pages == minimum => return Err(error),
-            Err(_) => pages = (pages / 2).max(minimum),
-        }
-    }
+    let share = address_space_left().map_or(maximum, |left| left / 8 / PAGE_SIZE);
+    let pages = maximum.min(share).max(minimum);
+    Ok((Mmap::reserve((pages * PAGE_SIZE) as usize)?, pages))
 }
 
 /// The first contents of a memory, shared by all instances of a module: they
@@ -123,7 +119,10 @@ impl MemoryImage {
     }
 }
 
-/// Whether a guarded memory can be reserved, with some room to spare.
+/// Whether guarded memories can be reserved, with room for a good number of
+/// them if address space is limited.
 pub(crate) fn can_reserve_guards() -> bool {
-    Mmap::reserve(2 * GUARDED_RESERVATION as usize).is_ok()
+    const GOOD_NUMBER: u64 = 16;
+    address_space_left().is_none_or(|left| left / GUARDED_RESERVATION >= GOOD_NUMBER)
+        && Mmap::reserve(2 * GUARDED_RESERVATION as usize).is_ok()
 }

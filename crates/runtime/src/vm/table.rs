@@ -1,10 +1,12 @@
 //! The storage of a table: an array of references that never moves.
 
 use crate::error::resource;
-use crate::sys::mmap::Mmap;
+use crate::sys::mmap::{Mmap, address_space_left};
 use crate::{Error, LinkError};
 use wasmprof_image::abi::POINTER_SIZE;
 use wasmprof_module::{MAX_TABLE_ELEMENTS, TableType};
+
+const ELEMENT_SIZE: u64 = POINTER_SIZE as u64;
 
 /// A table. Its address is fixed: compiled code has pointers into it.
 ///
@@ -24,8 +26,11 @@ impl TableStorage {
         if ty.minimum > MAX_TABLE_ELEMENTS {
             return Err(LinkError::TableTooLarge { elements: ty.minimum }.into());
         }
-        let limit = ty.maximum.unwrap_or(MAX_TABLE_ELEMENTS).min(MAX_TABLE_ELEMENTS);
-        let map = Mmap::zeroed(limit as usize * POINTER_SIZE as usize)
+        let maximum = ty.maximum.unwrap_or(MAX_TABLE_ELEMENTS).min(MAX_TABLE_ELEMENTS);
+        // As for memories, but tables are small.
+        let share = address_space_left().map_or(maximum, |left| left / 64 / ELEMENT_SIZE);
+        let limit = maximum.min(share).max(ty.minimum);
+        let map = Mmap::zeroed((limit * ELEMENT_SIZE) as usize)
             .map_err(|error| resource(format!("a table of {} elements", ty.minimum), error))?;
         Ok(TableStorage { length: ty.minimum, map, limit, ty })
     }
