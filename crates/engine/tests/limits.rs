@@ -216,3 +216,44 @@ fn one_memory_may_be_imported_twice() -> Result<(), Error> {
     assert_eq!(f.call(&mut store, 40)?, 43);
     Ok(())
 }
+
+/// Rounding makes NaNs canonical too, also where it is not an instruction.
+#[test]
+fn nans_of_rounding_are_canonical_if_wanted() -> Result<(), Error> {
+    for op in ["ceil", "floor", "trunc", "nearest"] {
+        for (native, strategy) in [
+            (true, Strategy::Optimized),
+            (false, Strategy::Optimized),
+            (true, Strategy::Fast),
+            (false, Strategy::Fast),
+        ] {
+            let config = Config::new().canonicalize_nans(true).native_features(native);
+            let engine = Engine::new(config.strategy(strategy))?;
+            let module = Module::new(
+                &engine,
+                format!(
+                    r#"(module
+                    (func (export "f") (param i64) (result i64)
+                        (i64.reinterpret_f64 (f64.{op} (f64.reinterpret_i64 (local.get 0)))))
+                    (func (export "g") (param i32) (result i32)
+                        (i32.reinterpret_f32 (f32.{op} (f32.reinterpret_i32 (local.get 0))))))"#
+                ),
+            )?;
+            let mut store = Store::new(&engine, ());
+            let instance = Instance::new(&mut store, &module, &[])?;
+            let f = instance.get_typed_func::<i64, i64>(&mut store, "f")?;
+            let g = instance.get_typed_func::<i32, i32>(&mut store, "g")?;
+            for bits in [-1, 0x7ff0_0000_0000_0001, 0x7ff8_dead_beef_0000] {
+                assert_eq!(f.call(&mut store, bits)?, 0x7ff8_0000_0000_0000, "f64.{op} {bits:x}");
+            }
+            for bits in [-1, 0x7f80_0001, 0x7fc0_dead_u32 as i32] {
+                assert_eq!(g.call(&mut store, bits)?, 0x7fc0_0000, "f32.{op} {bits:x}");
+            }
+            // Zeros keep their signs.
+            for bits in [0, i64::MIN] {
+                assert_eq!(f.call(&mut store, bits)?, bits);
+            }
+        }
+    }
+    Ok(())
+}

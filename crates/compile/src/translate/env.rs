@@ -16,6 +16,8 @@ pub(crate) struct ModuleEnv<'a> {
     pub(crate) guarded_memories: bool,
     /// Rounding a float is an instruction.
     pub(crate) rounds_floats: bool,
+    /// NaNs that arithmetic makes have all the same bits.
+    pub(crate) canonicalize_nans: bool,
 }
 
 impl<'a> ModuleEnv<'a> {
@@ -26,6 +28,7 @@ impl<'a> ModuleEnv<'a> {
             layout: VmctxLayout::new(module),
             guarded_memories: options.guarded_memories,
             rounds_floats: isa::rounds_floats(isa),
+            canonicalize_nans: options.canonicalize_nans,
         }
     }
 

@@ -71,10 +71,21 @@ impl Translator<'_> {
         let value = if self.env.rounds_floats {
             ins(self.ins(), operand)
         } else {
-            self.call_builtin_for(builtin, &[operand])
+            let rounded = self.call_builtin_for(builtin, &[operand]);
+            // Cranelift makes the NaNs of arithmetic canonical, not those of
+            // calls. Adding -0 changes nothing else.
+            if self.env.canonicalize_nans { self.add_minus_zero(rounded) } else { rounded }
         };
         self.push(value);
         true
+    }
+
+    fn add_minus_zero(&mut self, value: Value) -> Value {
+        let zero = match self.builder.func.dfg.value_type(value) {
+            types::F32 => self.ins().f32const(-0.0),
+            _ => self.ins().f64const(-0.0),
+        };
+        self.ins().fadd(value, zero)
     }
 
     /// Operators that go through a narrower integer, and tests for zero.
