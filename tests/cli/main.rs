@@ -147,7 +147,7 @@ fn arguments_of_a_function_are_checked() {
 /// and each memory leaves some for the next.
 #[test]
 fn programs_run_under_a_limit_on_address_space() {
-    let scripts = ["memory_offsets", "multi_memory", "segments", "table_grow"];
+    let scripts = ["indirect_calls", "multi_memory", "segments", "table_grow"];
     for kilobytes in [2_000_000, 5_000_000, 9_000_000, 40_000_000] {
         let mut shell = std::process::Command::new("sh");
         shell.arg("-c").arg(format!("ulimit -v {kilobytes}; exec \"$@\"")).arg("sh");

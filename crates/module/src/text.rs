@@ -21,16 +21,21 @@ pub fn to_binary(input: &[u8]) -> Result<Cow<'_, [u8]>, Error> {
 
 /// Text is UTF-8 that starts, after blanks and comments, with a parenthesis.
 fn looks_like_text(input: &[u8]) -> bool {
-    let input = input.strip_prefix(b"\xef\xbb\xbf").unwrap_or(input);
+    let input = without_mark(input);
     match input.iter().position(|b| !b.is_ascii_whitespace()) {
         Some(at) => matches!(input[at], b'(' | b';'),
         None => false,
     }
 }
 
+/// Some editors begin a text with a mark of its encoding.
+fn without_mark(input: &[u8]) -> &[u8] {
+    input.strip_prefix(b"\xef\xbb\xbf").unwrap_or(input)
+}
+
 #[cfg(feature = "wat")]
 fn parse(input: &[u8]) -> Result<Vec<u8>, Error> {
-    wat::parse_bytes(input).map(Cow::into_owned).map_err(|error| Error::Text(error.to_string()))
+    wat::parse_bytes(without_mark(input)).map(Cow::into_owned).map_err(|error| Error::Text(error.to_string()))
 }
 
 #[cfg(not(feature = "wat"))]
