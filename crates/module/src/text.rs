@@ -35,7 +35,9 @@ fn without_mark(input: &[u8]) -> &[u8] {
 
 #[cfg(feature = "wat")]
 fn parse(input: &[u8]) -> Result<Vec<u8>, Error> {
-    wat::parse_bytes(without_mark(input)).map(Cow::into_owned).map_err(|error| Error::Text(error.to_string()))
+    wat::parse_bytes(without_mark(input))
+        .map(Cow::into_owned)
+        .map_err(|error| Error::Text(error.to_string()))
 }
 
 #[cfg(not(feature = "wat"))]

@@ -48,6 +48,9 @@ pub struct Counts {
     pub with_wasmtime: u64,
     /// Modules that were compared with wasmi.
     pub with_wasmi: u64,
+    /// Modules in which wasmi 2.0 alone divides by zero; see
+    /// `divides_by_zero_alone`.
+    pub wasmi_divisions: u64,
     /// Why calls and starts trapped, and how often.
     pub traps: BTreeMap<Trap, u64>,
 }
@@ -61,6 +64,7 @@ impl Counts {
         self.host_calls += other.host_calls;
         self.with_wasmtime += other.with_wasmtime;
         self.with_wasmi += other.with_wasmi;
+        self.wasmi_divisions += other.wasmi_divisions;
         for (trap, count) in &other.traps {
             *self.traps.entry(trap.clone()).or_default() += count;
         }
@@ -72,6 +76,7 @@ impl fmt::Display for Counts {
         writeln!(f, "modules                {}", self.modules)?;
         writeln!(f, "compared with wasmtime {}", self.with_wasmtime)?;
         writeln!(f, "compared with wasmi    {}", self.with_wasmi)?;
+        writeln!(f, "wrongly traps in wasmi {}", self.wasmi_divisions)?;
         writeln!(f, "functions called       {}", self.calls)?;
         writeln!(f, "  returned             {}", self.returned)?;
         for (trap, count) in &self.traps {
@@ -159,8 +164,12 @@ impl Checker {
         if !case.setup.engine_nans
             && let Ok(other) = run(&plan, || on_wasmi::start(&self.wasmi, &case.wasm, &plan))
         {
-            compare(&plan, ("wasmprof, optimized", &optimized), ("wasmi", &other))?;
-            counts.with_wasmi += 1;
+            if divides_by_zero_alone(&optimized, &other) {
+                counts.wasmi_divisions += 1;
+            } else {
+                compare(&plan, ("wasmprof, optimized", &optimized), ("wasmi", &other))?;
+                counts.with_wasmi += 1;
+            }
         }
         Ok(())
     }
@@ -181,6 +190,18 @@ impl Run {
         let overflow = Outcome::Trapped(Trap::Stack);
         self.start == overflow || self.calls.contains(&overflow)
     }
+}
+
+/// Whether the first difference is that wasmi divides by zero.
+///
+/// wasmi 2.0.0 does so behind a guard such as `(select (i32.const 1) (d)
+/// (i32.eqz (d)))`, whose value is never zero; both strategies and wasmtime,
+/// which have agreed by then, do not. Nothing else that wasmi does is excused.
+fn divides_by_zero_alone(ours: &Run, wasmi: &Run) -> bool {
+    let starts = [(&ours.start, &wasmi.start)];
+    let mut outcomes = starts.into_iter().chain(ours.calls.iter().zip(&wasmi.calls));
+    let first = outcomes.find(|(one, other)| one != other);
+    first.is_some_and(|(_, other)| *other == Outcome::Trapped(Trap::DivisionByZero))
 }
 
 /// Starts a module and makes the calls of the plan, up to a stack overflow.
