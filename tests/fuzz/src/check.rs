@@ -48,9 +48,8 @@ pub struct Counts {
     pub with_wasmtime: u64,
     /// Modules that were compared with wasmi.
     pub with_wasmi: u64,
-    /// Modules in which wasmi 2.0 alone divides by zero; see
-    /// `divides_by_zero_alone`.
-    pub wasmi_divisions: u64,
+    /// Modules that were not, for a known mistake of it.
+    pub left_out_of_wasmi: u64,
     /// Why calls and starts trapped, and how often.
     pub traps: BTreeMap<Trap, u64>,
 }
@@ -64,7 +63,7 @@ impl Counts {
         self.host_calls += other.host_calls;
         self.with_wasmtime += other.with_wasmtime;
         self.with_wasmi += other.with_wasmi;
-        self.wasmi_divisions += other.wasmi_divisions;
+        self.left_out_of_wasmi += other.left_out_of_wasmi;
         for (trap, count) in &other.traps {
             *self.traps.entry(trap.clone()).or_default() += count;
         }
@@ -76,7 +75,7 @@ impl fmt::Display for Counts {
         writeln!(f, "modules                {}", self.modules)?;
         writeln!(f, "compared with wasmtime {}", self.with_wasmtime)?;
         writeln!(f, "compared with wasmi    {}", self.with_wasmi)?;
-        writeln!(f, "wrongly traps in wasmi {}", self.wasmi_divisions)?;
+        writeln!(f, "left out of wasmi      {}", self.left_out_of_wasmi)?;
         writeln!(f, "functions called       {}", self.calls)?;
         writeln!(f, "  returned             {}", self.returned)?;
         for (trap, count) in &self.traps {
@@ -161,15 +160,13 @@ impl Checker {
         counts.with_wasmtime += 1;
         // wasmi leaves NaNs as the processor makes them. It has limits of its
         // own, too, and a module that it refuses says nothing.
-        if !case.setup.engine_nans
+        if is_mistaken_by_wasmi(&case.wasm) {
+            counts.left_out_of_wasmi += 1;
+        } else if !case.setup.engine_nans
             && let Ok(other) = run(&plan, || on_wasmi::start(&self.wasmi, &case.wasm, &plan))
         {
-            if divides_by_zero_alone(&optimized, &other) {
-                counts.wasmi_divisions += 1;
-            } else {
-                compare(&plan, ("wasmprof, optimized", &optimized), ("wasmi", &other))?;
-                counts.with_wasmi += 1;
-            }
+            compare(&plan, ("wasmprof, optimized", &optimized), ("wasmi", &other))?;
+            counts.with_wasmi += 1;
         }
         Ok(())
     }
@@ -192,16 +189,14 @@ impl Run {
     }
 }
 
-/// Whether the first difference is that wasmi divides by zero.
+/// Whether wasmi 2.0.0 may run the module wrongly.
 ///
-/// wasmi 2.0.0 does so behind a guard such as `(select (i32.const 1) (d)
-/// (i32.eqz (d)))`, whose value is never zero; both strategies and wasmtime,
-/// which have agreed by then, do not. Nothing else that wasmi does is excused.
-fn divides_by_zero_alone(ours: &Run, wasmi: &Run) -> bool {
-    let starts = [(&ours.start, &wasmi.start)];
-    let mut outcomes = starts.into_iter().chain(ours.calls.iter().zip(&wasmi.calls));
-    let first = outcomes.find(|(one, other)| one != other);
-    first.is_some_and(|(_, other)| *other == Outcome::Trapped(Trap::DivisionByZero))
+/// It mistakes `(select (i32.const 1) (x) (i32.eqz (x)))` for 1, whatever `x`
+/// is; a test below shows it, and fails when the mistake is mended. The bytes
+/// are those of `i32.eqz` and `select`: they may stand for something else, and
+/// then a module is left out that need not be.
+fn is_mistaken_by_wasmi(wasm: &[u8]) -> bool {
+    wasm.windows(2).any(|bytes| bytes == [0x45, 0x1b])
 }
 
 /// Starts a module and makes the calls of the plan, up to a stack overflow.
@@ -283,6 +278,25 @@ fn compare(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// See `is_mistaken_by_wasmi`: when this fails, modules need no longer be
+    /// left out.
+    #[test]
+    fn wasmi_still_mistakes_a_select() {
+        // (func (export "f") (param i32) (result i32)
+        //   (select (i32.const 1) (local.get 0) (i32.eqz (local.get 0))))
+        let wasm = b"\0asm\x01\0\0\0\x01\x06\x01\x60\x01\x7f\x01\x7f\x03\x02\x01\0\
+            \x07\x05\x01\x01f\0\0\x0a\x0c\x01\x0a\0\x41\x01\x20\0\x20\0\x45\x1b\x0b";
+        let engine = wasmi::Engine::default();
+        let module = wasmi::Module::new(&engine, &wasm[..]).expect("valid");
+        let mut store = wasmi::Store::new(&engine, ());
+        let instance = wasmi::Linker::new(&engine)
+            .instantiate_and_start(&mut store, &module)
+            .expect("no imports");
+        let f = instance.get_typed_func::<i32, i32>(&store, "f").expect("exported");
+        assert_eq!(f.call(&mut store, 5).expect("no trap"), 1, "5 is right");
+        assert!(is_mistaken_by_wasmi(wasm));
+    }
     use crate::guest::Value;
     use crate::plan::Call;
 
