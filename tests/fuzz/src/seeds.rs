@@ -47,7 +47,7 @@ pub fn run(
     };
     std::thread::scope(|scope| {
         for _ in 0..threads {
-            scope.spawn(&work);
+            scope.spawn(work);
         }
     });
     results.into_inner().expect("nothing panics with the lock held")
