@@ -22,7 +22,10 @@ fn main() -> ExitCode {
             "--seeds" => number().map(|n| seeds = n),
             "--start" => number().map(|n| start = n),
             "--threads" => number().map(|n| threads = n as usize),
-            "--verbose" => Some(verbose = true),
+            "--verbose" => {
+                verbose = true;
+                Some(())
+            }
             "--write" => match (number(), arguments.next()) {
                 (Some(seed), Some(file)) => return write(seed, &file),
                 _ => None,
