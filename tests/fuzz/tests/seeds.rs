@@ -1,5 +1,7 @@
 //! A bounded number of random modules behave alike on all engines.
 
+#![allow(clippy::print_stderr)]
+
 use std::str::FromStr;
 use wasmprof_fuzz::{Trap, run};
 
