@@ -85,11 +85,14 @@ impl fmt::Display for Error {
     }
 }
 
+/// The text of an error has that of its causes in it, so only the source of
+/// what stands for itself is given: whoever prints the chain says nothing twice.
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Error::Resource { error, .. } => Some(error),
-            Error::Host { error, .. } => error.source(),
+            Error::Host { error, .. } | Error::Compile(error) | Error::File { error, .. } => {
+                error.source()
+            }
             _ => None,
         }
     }
@@ -149,6 +152,8 @@ pub enum LinkError {
         /// How many were given.
         given: usize,
     },
+    /// The module was made for another engine than the store.
+    OtherEngine,
     /// A name has been defined already.
     AlreadyDefined {
         /// Module part of the name.
@@ -221,6 +226,9 @@ impl fmt::Display for LinkError {
             LinkError::ImportCount { wanted, given } => {
                 write!(f, "the module has {wanted} imports, and {given} were given")
             }
+            LinkError::OtherEngine => f.write_str(
+                "the module was compiled for another engine than the one that the store is of",
+            ),
             LinkError::AlreadyDefined { module, name } => {
                 write!(f, "`{module}` `{name}` is defined twice")
             }

@@ -11,7 +11,7 @@ use wasmprof_module::GlobalType;
 #[derive(Clone, Copy, Debug)]
 pub struct Global {
     store: StoreId,
-    pub(crate) value: NonNull<u64>,
+    value: NonNull<u64>,
     ty: GlobalType,
 }
 
@@ -42,6 +42,12 @@ impl Global {
     /// Its type.
     pub fn ty(&self, store: impl AsContext) -> GlobalType {
         self.declared_type(&store.as_context().inner.opaque)
+    }
+
+    /// Where the value is; panics if that is in another store.
+    pub(crate) fn place(&self, store: &StoreOpaque) -> NonNull<u64> {
+        store.check(self.store);
+        self.value
     }
 
     pub(crate) fn declared_type(&self, store: &StoreOpaque) -> GlobalType {

@@ -5,8 +5,8 @@ use crate::store::{StoreId, StoreOpaque};
 use crate::typed::{TypedFunc, WasmParams, WasmResults};
 use crate::vm::{FuncRef, FunctionImport, InstanceData, LinearMemory, TableStorage};
 use crate::{
-    AsContext, AsContextMut, Backtrace, Error, Func, Global, LinkError, Memory, Module, Table,
-    Trap, call,
+    AsContext, AsContextMut, Backtrace, Engine, Error, Func, Global, LinkError, Memory, Module,
+    Table, Trap, call,
 };
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -138,6 +138,10 @@ impl Instance {
         module: &Module,
         given: Vec<Given>,
     ) -> Result<Instance, Error> {
+        // Types are numbered, and memories laid out, by the engine.
+        if !Engine::same(module.engine(), &store.engine) {
+            return Err(LinkError::OtherEngine.into());
+        }
         let data = build(store, module, given)?;
         let instance = Instance { store: store.id, data };
         initialize(data)?;
@@ -336,9 +340,9 @@ fn resolve(store: &mut StoreOpaque, module: &Module, given: Vec<Given>) -> Resul
                 let import = unsafe { func.func_ref(store).as_import() };
                 imports.functions.push((import, given));
             }
-            Given::Extern(Extern::Table(table)) => imports.tables.push(table.storage),
-            Given::Extern(Extern::Memory(memory)) => imports.memories.push(memory.storage),
-            Given::Extern(Extern::Global(global)) => imports.globals.push(global.value),
+            Given::Extern(Extern::Table(table)) => imports.tables.push(table.storage(store)),
+            Given::Extern(Extern::Memory(memory)) => imports.memories.push(memory.storage(store)),
+            Given::Extern(Extern::Global(global)) => imports.globals.push(global.place(store)),
         }
     }
     Ok(imports)
@@ -350,10 +354,12 @@ fn extern_type(store: &StoreOpaque, item: &Extern) -> ExternType {
             let id = func.func_ref(store).type_id;
             ExternType::Func((*store.engine.func_type(id)).clone())
         }
-        // SAFETY: the store that an item belongs to keeps its storage.
-        Extern::Table(table) => ExternType::Table(unsafe { table.storage.as_ref() }.ty()),
-        // SAFETY: as above.
-        Extern::Memory(memory) => ExternType::Memory(unsafe { memory.storage.as_ref() }.ty()),
+        // SAFETY: the store keeps its tables.
+        Extern::Table(table) => ExternType::Table(unsafe { table.storage(store).as_ref() }.ty()),
+        // SAFETY: the store keeps its memories.
+        Extern::Memory(memory) => {
+            ExternType::Memory(unsafe { memory.storage(store).as_ref() }.ty())
+        }
         Extern::Global(global) => ExternType::Global(global.declared_type(store)),
     }
 }

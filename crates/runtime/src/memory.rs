@@ -12,7 +12,7 @@ use wasmprof_module::MemoryType;
 #[derive(Clone, Copy, Debug)]
 pub struct Memory {
     store: StoreId,
-    pub(crate) storage: NonNull<LinearMemory>,
+    storage: NonNull<LinearMemory>,
 }
 
 // SAFETY: a handle is used only together with its store, whose borrow says who
@@ -24,6 +24,12 @@ unsafe impl Sync for Memory {}
 impl Memory {
     pub(crate) fn of(store: &StoreOpaque, storage: NonNull<LinearMemory>) -> Memory {
         Memory { store: store.id, storage }
+    }
+
+    /// What the handle stands for; panics if that is in another store.
+    pub(crate) fn storage(&self, store: &StoreOpaque) -> NonNull<LinearMemory> {
+        store.check(self.store);
+        self.storage
     }
 
     /// A new memory.

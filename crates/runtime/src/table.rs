@@ -12,7 +12,7 @@ use wasmprof_module::{TableType, ValType};
 #[derive(Clone, Copy, Debug)]
 pub struct Table {
     store: StoreId,
-    pub(crate) storage: NonNull<TableStorage>,
+    storage: NonNull<TableStorage>,
 }
 
 // SAFETY: a handle is used only together with its store, whose borrow says who
@@ -24,6 +24,12 @@ unsafe impl Sync for Table {}
 impl Table {
     pub(crate) fn of(store: &StoreOpaque, storage: NonNull<TableStorage>) -> Table {
         Table { store: store.id, storage }
+    }
+
+    /// What the handle stands for; panics if that is in another store.
+    pub(crate) fn storage(&self, store: &StoreOpaque) -> NonNull<TableStorage> {
+        store.check(self.store);
+        self.storage
     }
 
     /// A new table whose elements are all `init`.
