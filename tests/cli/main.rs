@@ -105,6 +105,15 @@ fn files_are_there_below_a_directory_only() {
 }
 
 #[test]
+fn an_error_says_everything_once() {
+    let ran = run(["--dir".into(), "nowhere".into(), program("hello")]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert_eq!(ran.stderr.matches("No such file").count(), 1, "{ran:?}");
+    let ran = run(["nowhere.wasm"]);
+    assert_eq!(ran.stderr.matches("No such file").count(), 1, "{ran:?}");
+}
+
+#[test]
 fn modules_are_preloaded() {
     let math = format!("math={}", fixture("wat/math.wat").display());
     let imports = fixture("wat/imports.wat").into_os_string();

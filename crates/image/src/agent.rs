@@ -68,14 +68,8 @@ impl fmt::Display for AgentError {
     }
 }
 
-impl std::error::Error for AgentError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            AgentError::File { error, .. } => Some(error),
-            AgentError::Unavailable(_) => None,
-        }
-    }
-}
+// The text has that of the cause in it: there is no source to print besides.
+impl std::error::Error for AgentError {}
 
 /// What is called with the name and the failure of an agent, once per agent.
 type OnFailure = Box<dyn Fn(&'static str, &AgentError) + Send + Sync>;

@@ -50,14 +50,8 @@ impl fmt::Display for Error {
     }
 }
 
-impl std::error::Error for Error {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Preopen { source, .. } => Some(source),
-            _ => None,
-        }
-    }
-}
+// The text has that of the cause in it: there is no source to print besides.
+impl std::error::Error for Error {}
 
 /// The guest called `proc_exit`: the error by which the call unwinds out of the guest, with the
 /// guest's exit code. It is not a failure, whatever the code; the embedder finds it in the error
