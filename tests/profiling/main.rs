@@ -68,24 +68,11 @@ fn perf_names_every_sample_in_compiled_code() {
     if !tool("perf") {
         return;
     }
-    let folder = folder("profiling-perf");
     for program in PROGRAMS {
-        let data = folder.join(program);
         let module = fixture("wasm").join(program).with_extension("wasm");
-        let record = ran(Command::new("perf")
-            .args(["record", "--quiet", "-F", "997", "-e", "cpu-clock", "-o"])
-            .arg(&data)
-            .arg("--")
-            .arg(wasmprof().get_program())
-            .args(["run", "--jit-profile=perfmap"])
-            .arg(module));
-        assert_eq!(record.code, Some(0), "{record:?}");
-        let script = ran(Command::new("perf")
-            .args(["script", "--force", "-F", "ip,sym,dso", "-i"])
-            .arg(&data));
-        assert_eq!(script.code, Some(0), "{script:?}");
+        let samples = recorded(&format!("profiling-{program}"), &module);
         let (mut named, mut unnamed) = (0, Vec::new());
-        for line in script.stdout.lines() {
+        for line in samples.lines() {
             let compiled = line.contains("/perf-") || line.contains("[JIT]");
             let nowhere = line.contains("//anon") || line.ends_with("([unknown])");
             if nowhere || (compiled && line.contains("[unknown]")) {
@@ -100,15 +87,35 @@ fn perf_names_every_sample_in_compiled_code() {
     }
 }
 
+/// Compiled code calls the wrapped closure itself, so that its Rust symbol is
+/// what perf shows for a host function.
 #[test]
 fn host_functions_are_known_by_their_rust_symbol() {
-    if !tool("nm") {
+    if !tool("perf") {
         return;
     }
-    // Compiled code calls the wrapped closure itself: its symbol is what perf
-    // shows for it.
-    let symbols = ran(Command::new("nm").arg("-C").arg(wasmprof().get_program()));
-    assert!(symbols.stdout.contains("into_host_func::code"), "no symbols of host functions");
+    let samples = recorded("profiling-host", &fixture("wat/host_calls.wat"));
+    let of = |symbol: &str| samples.lines().filter(|line| line.contains(symbol)).count();
+    let (host, guest) = (of("into_host_func::code"), of(" ask "));
+    assert!(host > 10 && guest > 0, "{host} samples in host functions, {guest} in their caller");
+}
+
+/// What `perf script` prints of a recorded run: a line for each sample, with
+/// its address, symbol and file.
+fn recorded(name: &str, module: &Path) -> String {
+    let data = folder(name).join("perf.data");
+    let record = ran(Command::new("perf")
+        .args(["record", "--quiet", "-F", "997", "-e", "cpu-clock", "-o"])
+        .arg(&data)
+        .arg("--")
+        .arg(wasmprof().get_program())
+        .args(["run", "--jit-profile=perfmap"])
+        .arg(module));
+    assert_eq!(record.code, Some(0), "{record:?}");
+    let script =
+        ran(Command::new("perf").args(["script", "--force", "-F", "ip,sym,dso", "-i"]).arg(&data));
+    assert_eq!(script.code, Some(0), "{script:?}");
+    script.stdout
 }
 
 #[test]
