@@ -354,12 +354,8 @@ fn extern_type(store: &StoreOpaque, item: &Extern) -> ExternType {
             let id = func.func_ref(store).type_id;
             ExternType::Func((*store.engine.func_type(id)).clone())
         }
-        // SAFETY: the store keeps its tables.
-        Extern::Table(table) => ExternType::Table(unsafe { table.storage(store).as_ref() }.ty()),
-        // SAFETY: the store keeps its memories.
-        Extern::Memory(memory) => {
-            ExternType::Memory(unsafe { memory.storage(store).as_ref() }.ty())
-        }
+        Extern::Table(table) => ExternType::Table(table.current_type(store)),
+        Extern::Memory(memory) => ExternType::Memory(memory.current_type(store)),
         Extern::Global(global) => ExternType::Global(global.declared_type(store)),
     }
 }

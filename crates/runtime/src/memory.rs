@@ -26,6 +26,11 @@ impl Memory {
         Memory { store: store.id, storage }
     }
 
+    pub(crate) fn current_type(&self, store: &StoreOpaque) -> MemoryType {
+        // SAFETY: the store keeps it and is borrowed as long.
+        unsafe { self.storage(store).as_ref() }.ty()
+    }
+
     /// What the handle stands for; panics if that is in another store.
     pub(crate) fn storage(&self, store: &StoreOpaque) -> NonNull<LinearMemory> {
         store.check(self.store);
@@ -59,7 +64,7 @@ impl Memory {
 
     /// Its type; the minimum is the current size.
     pub fn ty(&self, store: impl AsContext) -> MemoryType {
-        self.get(store.as_context().inner).ty()
+        self.current_type(&store.as_context().inner.opaque)
     }
 
     /// The size in pages.

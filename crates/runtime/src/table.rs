@@ -26,6 +26,11 @@ impl Table {
         Table { store: store.id, storage }
     }
 
+    pub(crate) fn current_type(&self, store: &StoreOpaque) -> TableType {
+        // SAFETY: the store keeps it and is borrowed as long.
+        unsafe { self.storage(store).as_ref() }.ty()
+    }
+
     /// What the handle stands for; panics if that is in another store.
     pub(crate) fn storage(&self, store: &StoreOpaque) -> NonNull<TableStorage> {
         store.check(self.store);
@@ -61,7 +66,7 @@ impl Table {
 
     /// Its type; the minimum is the current size.
     pub fn ty(&self, store: impl AsContext) -> TableType {
-        self.get_ref(&store.as_context().inner.opaque).ty()
+        self.current_type(&store.as_context().inner.opaque)
     }
 
     /// The number of elements.
