@@ -2,6 +2,7 @@
 
 use std::mem::{offset_of, size_of};
 use wasmprof_image::abi;
+use wasmprof_module::TypeId;
 
 /// What changes at each entry into compiled code; one for each store.
 #[repr(C)]
@@ -56,7 +57,7 @@ pub(crate) struct FunctionImport {
 pub(crate) struct FuncRef {
     pub(crate) code: usize,
     pub(crate) vmctx: usize,
-    pub(crate) type_id: u32,
+    pub(crate) type_id: TypeId,
     pub(crate) kind: u32,
 }
 
