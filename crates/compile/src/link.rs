@@ -121,9 +121,8 @@ impl Linker {
         for call in &function.calls {
             let at = u64::from(place(call.offset).0);
             let label = self.labels.get(call.callee);
-            let resolved = label.is_some_and(|label| {
-                self.text.resolve_reloc(at, call.kind, call.addend, label)
-            });
+            let resolved = label
+                .is_some_and(|label| self.text.resolve_reloc(at, call.kind, call.addend, label));
             if !resolved {
                 let Call { kind, callee, .. } = call;
                 return Err(failed(&format!("the code has a relocation {kind:?} to {callee:?}")));

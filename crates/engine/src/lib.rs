@@ -39,10 +39,10 @@ pub use wasmprof_image::{AgentError, LoadedImage, ProfilingAgent};
 pub use wasmprof_runtime::Error;
 pub use wasmprof_runtime::{
     AsContext, AsContextMut, Backtrace, BoxError, Caller, Exception, ExnRef, ExportType, Extern,
-    ExternRef, ExternType, Frame, Func, FuncType, Global, GlobalType, HeapType, HostResult, ImportType,
-    Instance, IntoFunc, LinkError, Linker, Memory, MemoryAccessError, MemoryType, RefType, Store,
-    StoreMut, StoreRef, Table, TableType, Tag, Trap, TrapCode, TypeId, TypedFunc, Val, ValType,
-    WasmParams, WasmResults, WasmTy,
+    ExternRef, ExternType, Frame, Func, FuncType, Global, GlobalType, HeapType, HostResult,
+    ImportType, Instance, IntoFunc, LinkError, Linker, Memory, MemoryAccessError, MemoryType,
+    RefType, Store, StoreMut, StoreRef, Table, TableType, Tag, Trap, TrapCode, TypeId, TypedFunc,
+    Val, ValType, WasmParams, WasmResults, WasmTy,
 };
 
 /// Profiling agents to choose from.

@@ -27,8 +27,8 @@ pub use const_expr::{ConstExpr, ConstOp};
 pub use error::{Error, WasmOffset};
 pub use features::features;
 pub use module::{
-    Body, CustomSection, DataSegment, ElementItem, ElementItems, ElementSegment, Export, ExportKind,
-    Global, Import, Module, Parsed, SegmentMode, Table,
+    Body, CustomSection, DataSegment, ElementItem, ElementItems, ElementSegment, Export,
+    ExportKind, Global, Import, Module, Parsed, SegmentMode, Table,
 };
 pub use names::{Names, demangle};
 pub use type_id::TypeId;

@@ -286,9 +286,7 @@ fn ref_type(types: &[TypeId], ty: wasmparser::RefType) -> RefType {
             AbstractHeapType::NoExn => HeapType::NoExn,
             other => unreachable!("{other:?} is not in our features"),
         },
-        Theirs::Concrete(UnpackedIndex::Module(index)) => {
-            HeapType::Concrete(types[index as usize])
-        }
+        Theirs::Concrete(UnpackedIndex::Module(index)) => HeapType::Concrete(types[index as usize]),
         other => unreachable!("{other:?} is not in our features"),
     };
     RefType { nullable: ty.is_nullable(), heap }

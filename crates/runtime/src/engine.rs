@@ -100,7 +100,8 @@ impl Engine {
             return Ok(stubs.clone());
         }
         // Two threads may both make them; the second ones are dropped.
-        let image = self.inner.compiler.compile_stubs(type_id.func_type()).map_err(Error::Compile)?;
+        let image =
+            self.inner.compiler.compile_stubs(type_id.func_type()).map_err(Error::Compile)?;
         let starts: Vec<_> = image.symbols.iter().map(|symbol| symbol.start).collect();
         let code = Code::load(image, self.agents())
             .map_err(|error| resource("executable memory".to_owned(), error))?;

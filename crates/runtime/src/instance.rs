@@ -3,7 +3,9 @@
 use crate::host::HostFunc;
 use crate::store::{StoreId, StoreOpaque};
 use crate::typed::{TypedFunc, WasmParams, WasmResults};
-use crate::vm::{FuncRef, FunctionImport, InstanceData, LinearMemory, TableStorage, TagData, Value};
+use crate::vm::{
+    FuncRef, FunctionImport, InstanceData, LinearMemory, TableStorage, TagData, Value,
+};
 use crate::{
     AsContext, AsContextMut, Backtrace, Engine, Error, Func, Global, LinkError, Memory, Module,
     Table, Tag, Trap, call,
@@ -372,9 +374,7 @@ fn resolve(store: &mut StoreOpaque, module: &Module, given: Vec<Given>) -> Resul
 
 fn extern_type(store: &StoreOpaque, item: &Extern) -> ExternType {
     match item {
-        Extern::Func(func) => {
-            ExternType::Func(func.type_id(store).func_type().clone())
-        }
+        Extern::Func(func) => ExternType::Func(func.type_id(store).func_type().clone()),
         Extern::Table(table) => ExternType::Table(table.current_type(store)),
         Extern::Memory(memory) => ExternType::Memory(memory.current_type(store)),
         Extern::Global(global) => ExternType::Global(global.declared_type(store)),

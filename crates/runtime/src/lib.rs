@@ -49,8 +49,7 @@ pub use typed::{TypedFunc, WasmParams, WasmResults, WasmTy};
 pub use value::Val;
 pub use wasmprof_image::TrapCode;
 pub use wasmprof_module::{
-    ExternType, FuncType, GlobalType, HeapType, MemoryType, RefType, TableType, TypeId,
-    ValType,
+    ExternType, FuncType, GlobalType, HeapType, MemoryType, RefType, TableType, TypeId, ValType,
 };
 
 /// Whether this process may reserve the address space that guarded memories

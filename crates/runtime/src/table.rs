@@ -45,7 +45,8 @@ impl Table {
     pub fn new(mut store: impl AsContextMut, ty: TableType, init: Val) -> Result<Table, Error> {
         let mut store = store.as_context_mut();
         let store = store.opaque();
-        let init = init.to_value(store, ValType::Ref(ty.element), "the elements of a table")?.bits();
+        let init =
+            init.to_value(store, ValType::Ref(ty.element), "the elements of a table")?.bits();
         let mut table = TableStorage::new(ty)?;
         table.elements_mut().fill(init);
         let storage = store.tables.add(table);
@@ -115,7 +116,8 @@ impl Table {
         let mut store = store.as_context_mut();
         let store = store.opaque();
         let ty = self.get_ref(store).ty();
-        let init = init.to_value(store, ValType::Ref(ty.element), "the elements of a table")?.bits();
+        let init =
+            init.to_value(store, ValType::Ref(ty.element), "the elements of a table")?.bits();
         self.get_mut(store)
             .grow(elements, init)
             .ok_or_else(|| LinkError::CannotGrow { from: ty.minimum, by: elements }.into())

@@ -35,7 +35,9 @@ enum Kind {
     },
     /// A block that catches exceptions, with the number of clauses of the
     /// blocks around it.
-    Catching { outer: usize },
+    Catching {
+        outer: usize,
+    },
     /// A block that control never reaches.
     Unreachable,
 }

@@ -5,8 +5,8 @@
 //! nothing. A clause has one block of code that all calls within share; it
 //! takes the exception, unpacks it and branches to the label of the clause.
 
-use super::call::Target;
 use super::Translator;
+use super::call::Target;
 use crate::callee::Callee;
 use crate::signature::{POINTER, value_type};
 use cranelift_codegen::ir::condcodes::IntCC;
@@ -137,8 +137,10 @@ impl Translator<'_> {
             let handler = BlockCall::new(clause.handler, [BlockArg::TryCallExn(0)], pool);
             match clause.catch {
                 Catch::One { tag, .. } | Catch::OneRef { tag, .. } => {
-                    items.push(ExceptionTableItem::Tag(ExceptionTag::with_number(tag)
-                        .expect("tags are fewer than 2^32 - 1"), handler));
+                    items.push(ExceptionTableItem::Tag(
+                        ExceptionTag::with_number(tag).expect("tags are fewer than 2^32 - 1"),
+                        handler,
+                    ));
                 }
                 Catch::All { .. } | Catch::AllRef { .. } => {
                     items.push(ExceptionTableItem::Default(handler));

@@ -111,9 +111,8 @@ impl Exceptions {
         }
         while let Some(exception) = pending.pop() {
             // SAFETY: none has been freed yet.
-            let (values, ty) = unsafe {
-                (ExceptionData::values(exception), exception.as_ref().tag.as_ref().ty)
-            };
+            let (values, ty) =
+                unsafe { (ExceptionData::values(exception), exception.as_ref().tag.as_ref().ty) };
             for (value, ty) in values.iter().zip(ty.func_type().params()) {
                 if is_exception(*ty) {
                     keep(value.bits() as usize, &mut pending);
