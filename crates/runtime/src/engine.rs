@@ -4,11 +4,10 @@ use crate::code::Code;
 use crate::error::resource;
 use crate::sys::signals;
 use crate::{BoxError, Error};
-use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use wasmprof_image::{Agents, CodeImage};
-use wasmprof_module::{FuncType, TypeId};
+use wasmprof_module::{FuncType, TypeId, TypeMap};
 
 /// Makes the stubs by which the host and compiled code call each other.
 pub trait StubCompiler: Send + Sync {
@@ -47,11 +46,10 @@ struct Inner {
     guarded_memories: bool,
     agents: Arc<Agents>,
     compiler: Box<dyn StubCompiler>,
-    stubs: Mutex<HashMap<TypeId, Stubs>>,
+    stubs: TypeMap<Stubs>,
 }
 
 /// Addresses of the stubs for a type, and what keeps them mapped.
-#[derive(Clone)]
 pub(crate) struct Stubs {
     pub(crate) entry: usize,
     pub(crate) host_adapter: usize,
@@ -72,7 +70,7 @@ impl Engine {
             guarded_memories: config.guarded_memories,
             agents: Arc::new(config.agents),
             compiler: config.stubs,
-            stubs: Mutex::default(),
+            stubs: TypeMap::new(),
         };
         Ok(Engine { inner: Arc::new(inner) })
     }
@@ -95,10 +93,16 @@ impl Engine {
     }
 
     /// The stubs for a type, which are made the first time.
-    pub(crate) fn stubs(&self, type_id: TypeId) -> Result<Stubs, Error> {
-        if let Some(stubs) = lock(&self.inner.stubs).get(&type_id) {
-            return Ok(stubs.clone());
+    #[inline]
+    pub(crate) fn stubs(&self, type_id: TypeId) -> Result<&Stubs, Error> {
+        match self.inner.stubs.get(type_id) {
+            Some(stubs) => Ok(stubs),
+            None => self.make_stubs(type_id),
         }
+    }
+
+    #[cold]
+    fn make_stubs(&self, type_id: TypeId) -> Result<&Stubs, Error> {
         // Two threads may both make them; the second ones are dropped.
         let image =
             self.inner.compiler.compile_stubs(type_id.func_type()).map_err(Error::Compile)?;
@@ -114,13 +118,8 @@ impl Engine {
             dynamic_host: code.address(dynamic_host),
             _code: code,
         };
-        Ok(lock(&self.inner.stubs).entry(type_id).or_insert(stubs).clone())
+        Ok(self.inner.stubs.insert(type_id, stubs))
     }
-}
-
-/// What a panicking thread was doing to these is finished or not begun.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl fmt::Debug for Engine {

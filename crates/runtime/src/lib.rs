@@ -16,6 +16,7 @@ mod engine;
 mod error;
 mod exception;
 mod externref;
+mod few;
 mod func;
 mod global;
 mod host;

@@ -75,8 +75,29 @@ impl Val {
     }
 
     /// What compiled code knows the value by, if it has the type `ty`.
+    ///
+    /// It is inlined for numbers and reads only the parts of the value: to copy
+    /// a value as a whole that has just been written in parts stalls.
+    #[inline]
     pub(crate) fn to_value(
-        self,
+        &self,
+        store: &StoreOpaque,
+        ty: ValType,
+        what: &str,
+    ) -> Result<Value, Error> {
+        Ok(Value::from_bits(match (self, ty) {
+            (Val::I32(value), ValType::I32) => u64::from(*value as u32),
+            (Val::I64(value), ValType::I64) => *value as u64,
+            (Val::F32(bits), ValType::F32) => u64::from(*bits),
+            (Val::F64(bits), ValType::F64) => *bits,
+            _ => return self.reference_to_value(store, ty, what),
+        }))
+    }
+
+    /// The same for a reference. Any other value has another type.
+    #[inline(never)]
+    fn reference_to_value(
+        &self,
         store: &StoreOpaque,
         ty: ValType,
         what: &str,
@@ -85,10 +106,9 @@ impl Val {
             return Err(LinkError::ValueType { wanted: ty, what: what.to_owned() }.into());
         }
         Ok(Value::from_bits(match self {
-            Val::I32(value) => u64::from(value as u32),
-            Val::I64(value) => value as u64,
-            Val::F32(bits) => u64::from(bits),
-            Val::F64(bits) => bits,
+            Val::I32(_) | Val::I64(_) | Val::F32(_) | Val::F64(_) => {
+                unreachable!("a number has no type but its own")
+            }
             Val::FuncRef(func) => func.map_or(0, |func| func.to_bits(store)),
             Val::ExternRef(reference) => reference.map_or(0, |reference| reference.to_bits(store)),
             Val::ExnRef(reference) => reference.map_or(0, |reference| reference.to_bits(store)),
@@ -100,6 +120,7 @@ impl Val {
     /// # Safety
     ///
     /// It must come from compiled code of `store`.
+    #[inline]
     pub(crate) unsafe fn from_value(store: &mut StoreOpaque, ty: ValType, value: Value) -> Val {
         let bits = value.bits();
         match ty {
@@ -114,11 +135,12 @@ impl Val {
     }
 
     /// The reference with these bits; see [`from_value`](Val::from_value).
+    #[inline(never)]
     pub(crate) unsafe fn reference(store: &mut StoreOpaque, ty: RefType, bits: u64) -> Val {
         match ty.heap {
             HeapType::Extern => Val::ExternRef(ExternRef::from_bits(store, bits)),
-            // SAFETY: by the contract.
             HeapType::Exn | HeapType::NoExn => {
+                // SAFETY: by the contract.
                 Val::ExnRef(unsafe { ExnRef::from_bits(store, bits) })
             }
             // SAFETY: by the contract.

@@ -11,6 +11,7 @@ pub(crate) struct StoreContext {
     pub(crate) stack_limit: usize,
     pub(crate) exit_fp: usize,
     pub(crate) exit_sp: usize,
+    /// 0 while no compiled code of the store has been entered.
     pub(crate) handler_sp: usize,
     pub(crate) handler_fp: usize,
     pub(crate) handler_pc: usize,
