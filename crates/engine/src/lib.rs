@@ -41,8 +41,8 @@ pub use wasmprof_runtime::{
     AsContext, AsContextMut, Backtrace, BoxError, Caller, ExportType, Extern, ExternRef,
     ExternType, Frame, Func, FuncType, Global, GlobalType, HeapType, HostResult, ImportType,
     Instance, IntoFunc, LinkError, Linker, Memory, MemoryAccessError, MemoryType, RefType, Store,
-    StoreMut, StoreRef, Table, TableType, Trap, TrapCode, TypedFunc, Val, ValType, WasmParams,
-    WasmResults, WasmTy,
+    StoreMut, StoreRef, Table, TableType, Trap, TrapCode, TypedFunc, V128, Val, ValType,
+    WasmParams, WasmResults, WasmTy,
 };
 
 /// Profiling agents to choose from.

@@ -16,6 +16,8 @@ pub enum ConstExpr {
     F32(u32),
     /// `f64.const`, as bits
     F64(u64),
+    /// `v128.const`, the first lane in the low bits
+    V128(u128),
     /// `global.get` of the global with this index
     Global(u32),
     /// `ref.null` of any type
@@ -34,6 +36,7 @@ impl ConstExpr {
             Operator::I64Const { value } => ConstExpr::I64(value),
             Operator::F32Const { value } => ConstExpr::F32(value.bits()),
             Operator::F64Const { value } => ConstExpr::F64(value.bits()),
+            Operator::V128Const { value } => ConstExpr::V128(value.into()),
             Operator::GlobalGet { global_index } => ConstExpr::Global(global_index),
             Operator::RefNull { .. } => ConstExpr::RefNull,
             Operator::RefFunc { function_index } => ConstExpr::RefFunc(FuncIndex(function_index)),

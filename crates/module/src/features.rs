@@ -4,7 +4,7 @@
 
 use wasmparser::WasmFeatures;
 
-/// WebAssembly 2.0 without SIMD, and the tail-call and multi-memory proposals.
+/// WebAssembly 2.0, and the relaxed-SIMD, tail-call and multi-memory proposals.
 pub const fn features() -> WasmFeatures {
     WasmFeatures::MUTABLE_GLOBAL
         .union(WasmFeatures::SATURATING_FLOAT_TO_INT)
@@ -14,6 +14,8 @@ pub const fn features() -> WasmFeatures {
         .union(WasmFeatures::BULK_MEMORY)
         .union(WasmFeatures::FLOATS)
         .union(WasmFeatures::GC_TYPES)
+        .union(WasmFeatures::SIMD)
+        .union(WasmFeatures::RELAXED_SIMD)
         .union(WasmFeatures::TAIL_CALL)
         .union(WasmFeatures::MULTI_MEMORY)
 }

@@ -1,6 +1,7 @@
 //! Handles to globals.
 
 use crate::store::{StoreId, StoreOpaque};
+use crate::vm::Value;
 use crate::{AsContext, AsContextMut, Error, LinkError, Val};
 use std::ptr::NonNull;
 use wasmprof_module::GlobalType;
@@ -11,7 +12,7 @@ use wasmprof_module::GlobalType;
 #[derive(Clone, Copy, Debug)]
 pub struct Global {
     store: StoreId,
-    value: NonNull<u64>,
+    value: NonNull<Value>,
     ty: GlobalType,
 }
 
@@ -22,7 +23,7 @@ unsafe impl Send for Global {}
 unsafe impl Sync for Global {}
 
 impl Global {
-    pub(crate) fn of(store: &StoreOpaque, value: NonNull<u64>, ty: GlobalType) -> Global {
+    pub(crate) fn of(store: &StoreOpaque, value: NonNull<Value>, ty: GlobalType) -> Global {
         Global { store: store.id, value, ty }
     }
 
@@ -35,7 +36,7 @@ impl Global {
         let mut store = store.as_context_mut();
         let store = store.opaque();
         let bits = value.to_bits(store, ty.content, "a global")?;
-        let value = store.globals.add([bits, 0]).cast();
+        let value = store.globals.add(Value::from_bits(bits));
         Ok(Global::of(store, value, ty))
     }
 
@@ -45,7 +46,7 @@ impl Global {
     }
 
     /// Where the value is; panics if that is in another store.
-    pub(crate) fn place(&self, store: &StoreOpaque) -> NonNull<u64> {
+    pub(crate) fn place(&self, store: &StoreOpaque) -> NonNull<Value> {
         store.check(self.store);
         self.value
     }
@@ -61,7 +62,7 @@ impl Global {
         let store = store.opaque();
         store.check(self.store);
         // SAFETY: the store owns the value, and compiled code of it wrote it.
-        unsafe { Val::from_bits(store, self.ty.content, *self.value.as_ptr()) }
+        unsafe { Val::from_bits(store, self.ty.content, (*self.value.as_ptr()).bits()) }
     }
 
     /// Sets its value.
@@ -78,7 +79,7 @@ impl Global {
         }
         let bits = value.to_bits(store, self.ty.content, "a global")?;
         // SAFETY: the store owns it and is borrowed mutably.
-        unsafe { *self.value.as_ptr() = bits };
+        unsafe { *self.value.as_ptr() = Value::from_bits(bits) };
         Ok(())
     }
 }

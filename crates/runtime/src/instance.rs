@@ -3,7 +3,7 @@
 use crate::host::HostFunc;
 use crate::store::{StoreId, StoreOpaque};
 use crate::typed::{TypedFunc, WasmParams, WasmResults};
-use crate::vm::{FuncRef, FunctionImport, InstanceData, LinearMemory, TableStorage};
+use crate::vm::{FuncRef, FunctionImport, InstanceData, LinearMemory, TableStorage, Value};
 use crate::{
     AsContext, AsContextMut, Backtrace, Engine, Error, Func, Global, LinkError, Memory, Module,
     Table, Trap, call,
@@ -88,7 +88,7 @@ fn export(store: &StoreOpaque, data: &InstanceData, kind: ExportKind) -> Extern 
         ExportKind::Table(index) => Extern::Table(Table::of(store, data.tables[index as usize])),
         ExportKind::Global(index) => {
             let ty = data.module.wasm().globals[index as usize].ty;
-            let value = NonNull::new(data.global(index).cast()).expect("a global has a place");
+            let value = NonNull::new(data.global(index)).expect("a global has a place");
             Extern::Global(Global::of(store, value, ty))
         }
     }
@@ -235,7 +235,7 @@ struct Imports {
     functions: Vec<(FunctionImport, Given)>,
     tables: Vec<NonNull<TableStorage>>,
     memories: Vec<NonNull<LinearMemory>>,
-    globals: Vec<NonNull<u64>>,
+    globals: Vec<NonNull<Value>>,
 }
 
 /// Makes an instance with everything in place but the first contents.
@@ -291,7 +291,7 @@ fn build(
         if let Some(init) = global.init {
             let value = instance.evaluate(init);
             // SAFETY: the place is in the vmctx of the new instance.
-            unsafe { *instance.global(index).cast::<u64>() = value };
+            unsafe { *instance.global(index) = Value::from_bits(value) };
         }
     }
     Ok(data)

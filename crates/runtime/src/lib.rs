@@ -26,6 +26,7 @@ mod store;
 mod sys;
 mod table;
 mod typed;
+mod v128;
 mod value;
 mod vm;
 
@@ -42,6 +43,7 @@ pub use module::{ExportType, ImportType, Module};
 pub use store::{AsContext, AsContextMut, Caller, Store, StoreMut, StoreRef};
 pub use table::Table;
 pub use typed::{TypedFunc, WasmParams, WasmResults, WasmTy};
+pub use v128::V128;
 pub use value::Val;
 pub use wasmprof_image::TrapCode;
 pub use wasmprof_module::{

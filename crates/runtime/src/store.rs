@@ -6,7 +6,8 @@
 use crate::host::HostFunc;
 use crate::instance::Extern;
 use crate::vm::{
-    FuncRef, HostFunction, InstanceData, LinearMemory, StoreContext, TableStorage, Vmctx, VmctxHead,
+    FuncRef, HostFunction, InstanceData, LinearMemory, StoreContext, TableStorage, Value, Vmctx,
+    VmctxHead,
 };
 use crate::{Engine, Error};
 use std::any::Any;
@@ -65,7 +66,7 @@ pub struct StoreOpaque {
     pub(crate) instances: Arena<InstanceData>,
     pub(crate) memories: Arena<LinearMemory>,
     pub(crate) tables: Arena<TableStorage>,
-    pub(crate) globals: Arena<[u64; 2]>,
+    pub(crate) globals: Arena<Value>,
     pub(crate) func_refs: Arena<FuncRef>,
     pub(crate) host_functions: Arena<HostFunction>,
     /// Kept because compiled code has pointers into them.

@@ -45,7 +45,7 @@ impl Table {
     pub fn new(mut store: impl AsContextMut, ty: TableType, init: Val) -> Result<Table, Error> {
         let mut store = store.as_context_mut();
         let store = store.opaque();
-        let init = init.to_bits(store, ValType::Ref(ty.element), "the elements of a table")?;
+        let init = init.to_bits(store, ValType::Ref(ty.element), "the elements of a table")? as u64;
         let mut table = TableStorage::new(ty)?;
         table.elements_mut().fill(init);
         let storage = store.tables.add(table);
@@ -93,7 +93,7 @@ impl Table {
         let mut store = store.as_context_mut();
         let store = store.opaque();
         let element = ValType::Ref(self.get_ref(store).ty().element);
-        let bits = value.to_bits(store, element, "an element of a table")?;
+        let bits = value.to_bits(store, element, "an element of a table")? as u64;
         let elements = self.get_mut(store).elements_mut();
         let place = usize::try_from(index).ok().and_then(|index| elements.get_mut(index));
         *place.ok_or(LinkError::NoElement { index })? = bits;
@@ -114,7 +114,7 @@ impl Table {
         let mut store = store.as_context_mut();
         let store = store.opaque();
         let ty = self.get_ref(store).ty();
-        let init = init.to_bits(store, ValType::Ref(ty.element), "the elements of a table")?;
+        let init = init.to_bits(store, ValType::Ref(ty.element), "the elements of a table")? as u64;
         self.get_mut(store)
             .grow(elements, init)
             .ok_or_else(|| LinkError::CannotGrow { from: ty.minimum, by: elements }.into())

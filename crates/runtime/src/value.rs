@@ -1,7 +1,7 @@
 //! Values as the embedder sees them.
 
 use crate::store::StoreOpaque;
-use crate::{AsContext, Error, ExternRef, Func, LinkError};
+use crate::{AsContext, Error, ExternRef, Func, LinkError, V128};
 use wasmprof_module::{HeapType, RefType, ValType};
 
 /// A value of WebAssembly. Floats are kept as bits.
@@ -15,6 +15,8 @@ pub enum Val {
     F32(u32),
     /// `f64`, as bits
     F64(u64),
+    /// `v128`, the first lane in the low bits; see [`V128`]
+    V128(u128),
     /// A reference to a function; `None` is null.
     FuncRef(Option<Func>),
     /// A reference to something of the host's; `None` is null.
@@ -37,7 +39,7 @@ impl Val {
             ValType::I64 => Val::I64(0),
             ValType::F32 => Val::F32(0),
             ValType::F64 => Val::F64(0),
-            ValType::V128 => unreachable!("vectors are not in our features"),
+            ValType::V128 => Val::V128(0),
             ValType::Ref(ty) => Val::null(ty),
         }
     }
@@ -49,6 +51,7 @@ impl Val {
             Val::I64(_) => ValType::I64,
             Val::F32(_) => ValType::F32,
             Val::F64(_) => ValType::F64,
+            Val::V128(_) => ValType::V128,
             Val::FuncRef(_) => ValType::FUNCREF,
             Val::ExternRef(_) => ValType::EXTERNREF,
         }
@@ -60,17 +63,20 @@ impl Val {
         store: &StoreOpaque,
         ty: ValType,
         what: &str,
-    ) -> Result<u64, Error> {
+    ) -> Result<u128, Error> {
         if self.ty() != ty {
             return Err(LinkError::ValueType { wanted: ty, what: what.to_owned() }.into());
         }
         Ok(match self {
-            Val::I32(value) => u64::from(value as u32),
-            Val::I64(value) => value as u64,
-            Val::F32(bits) => u64::from(bits),
-            Val::F64(bits) => bits,
-            Val::FuncRef(func) => func.map_or(0, |func| func.to_bits(store)),
-            Val::ExternRef(reference) => reference.map_or(0, |reference| reference.to_bits(store)),
+            Val::I32(value) => u128::from(value as u32),
+            Val::I64(value) => u128::from(value as u64),
+            Val::F32(bits) => u128::from(bits),
+            Val::F64(bits) => u128::from(bits),
+            Val::V128(bits) => bits,
+            Val::FuncRef(func) => func.map_or(0, |func| func.to_bits(store)).into(),
+            Val::ExternRef(reference) => {
+                reference.map_or(0, |reference| reference.to_bits(store)).into()
+            }
         })
     }
 
@@ -79,15 +85,15 @@ impl Val {
     /// # Safety
     ///
     /// They must come from compiled code of `store`.
-    pub(crate) unsafe fn from_bits(store: &StoreOpaque, ty: ValType, bits: u64) -> Val {
+    pub(crate) unsafe fn from_bits(store: &StoreOpaque, ty: ValType, bits: u128) -> Val {
         match ty {
             ValType::I32 => Val::I32(bits as i32),
             ValType::I64 => Val::I64(bits as i64),
             ValType::F32 => Val::F32(bits as u32),
-            ValType::F64 => Val::F64(bits),
-            ValType::V128 => unreachable!("vectors are not in our features"),
+            ValType::F64 => Val::F64(bits as u64),
+            ValType::V128 => Val::V128(bits),
             // SAFETY: by the contract.
-            ValType::Ref(ty) => unsafe { Val::reference(store, ty, bits) },
+            ValType::Ref(ty) => unsafe { Val::reference(store, ty, bits as u64) },
         }
     }
 
@@ -118,6 +124,11 @@ impl Val {
     /// The number, if it is an `f64`.
     pub fn f64(&self) -> Option<f64> {
         if let Val::F64(bits) = self { Some(f64::from_bits(*bits)) } else { None }
+    }
+
+    /// The vector, if it is a `v128`.
+    pub fn v128(&self) -> Option<V128> {
+        if let Val::V128(bits) = self { Some(V128::from(*bits)) } else { None }
     }
 
     /// Whether a reference belongs to the store, or is none.
@@ -152,6 +163,12 @@ impl From<f32> for Val {
 impl From<f64> for Val {
     fn from(value: f64) -> Val {
         Val::F64(value.to_bits())
+    }
+}
+
+impl From<V128> for Val {
+    fn from(value: V128) -> Val {
+        Val::V128(value.into())
     }
 }
 

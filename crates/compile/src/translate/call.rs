@@ -3,7 +3,7 @@
 //! An import may turn out to be a host function or another instance's compiled
 //! function when it is linked; a call of it has a path for each.
 
-use super::{Translator, block_args};
+use super::Translator;
 use crate::function::clif_trap;
 use crate::signature::{self, POINTER, value_type};
 use crate::stub;
@@ -74,7 +74,7 @@ impl Translator<'_> {
         let count = self.func_type(ty).params().len();
         let mut args = Vec::with_capacity(1 + count);
         args.push(self.vmctx);
-        args.extend(self.stack.drain(self.stack.len() - count..));
+        args.extend(self.popn(count));
         args
     }
 
@@ -134,14 +134,16 @@ impl Translator<'_> {
 
         self.continue_in(host);
         let values = self.call_host(ty, code, environment, &args[1..]);
-        self.ins().jump(done, &block_args(&values));
+        let values = self.block_args(&values);
+        self.ins().jump(done, &values);
 
         self.continue_in(wasm);
         args[0] = environment;
         let signature = self.wasm_signature(ty);
         let call = self.ins().call_indirect(signature, code, &args);
         let values = self.builder.inst_results(call).to_vec();
-        self.ins().jump(done, &block_args(&values));
+        let values = self.block_args(&values);
+        self.ins().jump(done, &values);
 
         self.continue_in(done);
         self.stack.extend_from_slice(self.builder.block_params(done));

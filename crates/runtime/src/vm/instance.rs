@@ -1,6 +1,6 @@
 //! An instance as compiled code sees it: its vmctx, and what the builtins need.
 
-use super::{FuncRef, FunctionImport, LinearMemory, StoreContext, TableStorage, VmctxHead};
+use super::{FuncRef, FunctionImport, LinearMemory, StoreContext, TableStorage, Value, VmctxHead};
 use crate::module::Module;
 use std::alloc::Layout;
 use std::ptr::NonNull;
@@ -127,28 +127,29 @@ impl InstanceData {
     }
 
     /// The address of the value of a global, imported or not.
-    pub(crate) fn global(&self, index: u32) -> *mut u8 {
+    pub(crate) fn global(&self, index: u32) -> *mut Value {
         if index < self.module.wasm().imported_globals {
             // SAFETY: linking has stored the pointer there.
-            unsafe { *self.vmctx.at::<*mut u8>(self.layout().global_import(index)) }
+            unsafe { *self.vmctx.at::<*mut Value>(self.layout().global_import(index)) }
         } else {
             self.vmctx.at(self.layout().global(index))
         }
     }
 
     /// The bits of a constant expression's value.
-    pub(crate) fn evaluate(&self, expr: ConstExpr) -> u64 {
+    pub(crate) fn evaluate(&self, expr: ConstExpr) -> u128 {
         match expr {
-            ConstExpr::I32(value) => u64::from(value as u32),
-            ConstExpr::I64(value) => value as u64,
-            ConstExpr::F32(bits) => u64::from(bits),
-            ConstExpr::F64(bits) => bits,
+            ConstExpr::I32(value) => u128::from(value as u32),
+            ConstExpr::I64(value) => u128::from(value as u64),
+            ConstExpr::F32(bits) => u128::from(bits),
+            ConstExpr::F64(bits) => u128::from(bits),
+            ConstExpr::V128(bits) => bits,
             // SAFETY: a global has room for any value, and starts with its bits.
-            ConstExpr::Global(index) => unsafe { *self.global(index).cast::<u64>() },
+            ConstExpr::Global(index) => unsafe { (*self.global(index)).bits() },
             ConstExpr::RefNull => 0,
             ConstExpr::RefFunc(index) => {
                 let slot = self.module.wasm().escape_slot(index);
-                self.func_ref(slot.expect("a referenced function has a slot")).as_ptr() as u64
+                self.func_ref(slot.expect("a referenced function has a slot")).as_ptr() as u128
             }
         }
     }
@@ -235,7 +236,7 @@ impl InstanceData {
         let size = self.table(table).elements().len();
         let to = range(dst, len, size).ok_or(TrapCode::TableOutOfBounds)?;
         for (to, from) in to.zip(from) {
-            let reference = self.evaluate(items.get(from));
+            let reference = self.evaluate(items.get(from)) as u64;
             self.table(table).elements_mut()[to] = reference;
         }
         Ok(())
