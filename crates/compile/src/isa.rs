@@ -54,3 +54,22 @@ pub(crate) fn rounds_floats(isa: &dyn TargetIsa) -> bool {
         None => true,
     }
 }
+
+/// Whether any shuffle of bytes is instructions of the target; as for rounding,
+/// a builtin does it where it is not.
+pub(crate) fn shuffles_bytes(isa: &dyn TargetIsa) -> bool {
+    !is_x86(isa) || isa.has_x86_pshufb_lowering()
+}
+
+/// Whether one instruction of the target adds up four products of a signed and
+/// an unsigned byte. Without it, the pattern that it has in CLIF is slow code.
+pub(crate) fn sums_byte_products(isa: &dyn TargetIsa) -> bool {
+    let flags = isa.isa_flags();
+    let has = |name| flags.iter().any(|flag| flag.name == name && flag.as_bool() == Some(true));
+    has("has_avx") && has("has_avx_vnni") || has("has_avx512vl") && has("has_avx512vnni")
+}
+
+/// Whether the target has the instructions that CLIF names after x86.
+pub(crate) fn is_x86(isa: &dyn TargetIsa) -> bool {
+    isa.name() == "x64"
+}

@@ -42,7 +42,7 @@ pub use wasmprof_runtime::{
     ExternRef, ExternType, Frame, Func, FuncType, Global, GlobalType, HeapType, HostResult,
     ImportType, Instance, IntoFunc, LinkError, Linker, Memory, MemoryAccessError, MemoryType,
     RefType, Store, StoreMut, StoreRef, Table, TableType, Tag, Trap, TrapCode, TypeId, TypedFunc,
-    Val, ValType, WasmParams, WasmResults, WasmTy,
+    V128, Val, ValType, WasmParams, WasmResults, WasmTy,
 };
 
 /// Profiling agents to choose from.

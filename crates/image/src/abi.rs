@@ -182,6 +182,8 @@ pub enum BuiltinType {
     F32,
     /// `f64`
     F64,
+    /// `v128`
+    V128,
 }
 
 builtins! {
@@ -225,6 +227,25 @@ builtins! {
     F64Trunc(F64) -> F64;
     /// `f64.nearest`, likewise.
     F64Nearest(F64) -> F64;
+    /// `f32x4.ceil`, likewise.
+    F32x4Ceil(V128) -> V128;
+    /// `f32x4.floor`, likewise.
+    F32x4Floor(V128) -> V128;
+    /// `f32x4.trunc`, likewise.
+    F32x4Trunc(V128) -> V128;
+    /// `f32x4.nearest`, likewise.
+    F32x4Nearest(V128) -> V128;
+    /// `f64x2.ceil`, likewise.
+    F64x2Ceil(V128) -> V128;
+    /// `f64x2.floor`, likewise.
+    F64x2Floor(V128) -> V128;
+    /// `f64x2.trunc`, likewise.
+    F64x2Trunc(V128) -> V128;
+    /// `f64x2.nearest`, likewise.
+    F64x2Nearest(V128) -> V128;
+    /// `i8x16.shuffle`, likewise: two vectors, and for each byte of the result
+    /// its position in both, below 32.
+    I8x16Shuffle(V128 V128 V128) -> V128;
 }
 
 /// Offsets into the vmctx of the instances of one module.

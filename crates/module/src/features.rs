@@ -14,6 +14,8 @@ pub const fn features() -> WasmFeatures {
         .union(WasmFeatures::BULK_MEMORY)
         .union(WasmFeatures::FLOATS)
         .union(WasmFeatures::GC_TYPES)
+        .union(WasmFeatures::SIMD)
+        .union(WasmFeatures::RELAXED_SIMD)
         .union(WasmFeatures::TAIL_CALL)
         .union(WasmFeatures::MULTI_MEMORY)
         .union(WasmFeatures::EXTENDED_CONST)

@@ -9,7 +9,7 @@
 use crate::call::{self, Failure};
 use crate::typed::WasmTy;
 use crate::vm::{Value, VmctxHead};
-use crate::{BoxError, Caller, Error, ExternRef, Func, Val};
+use crate::{BoxError, Caller, Error, ExternRef, Func, V128, Val};
 use std::any::Any;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -200,7 +200,7 @@ macro_rules! single_result {
     )*};
 }
 
-single_result!(i32 u32 i64 u64 f32 f64 Option<Func> Option<ExternRef>);
+single_result!(i32 u32 i64 u64 f32 f64 V128 Option<Func> Option<ExternRef>);
 
 // SAFETY: one result is returned.
 unsafe impl<A: WasmTy> HostResult for (A,) {

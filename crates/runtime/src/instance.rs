@@ -94,7 +94,7 @@ fn export(store: &StoreOpaque, data: &InstanceData, kind: ExportKind) -> Extern 
         ExportKind::Table(index) => Extern::Table(Table::of(store, data.tables[index as usize])),
         ExportKind::Global(index) => {
             let ty = data.module.wasm().globals[index as usize].ty;
-            let value = NonNull::new(data.global(index).cast()).expect("a global has a place");
+            let value = NonNull::new(data.global(index)).expect("a global has a place");
             Extern::Global(Global::of(store, value, ty))
         }
         ExportKind::Tag(index) => Extern::Tag(Tag::of(store, data.tags[index as usize])),
@@ -309,12 +309,12 @@ fn build(
         if let Some(init) = &global.init {
             let value = instance.evaluate(init);
             // SAFETY: the place is in the vmctx of the new instance.
-            unsafe { *instance.global(index).cast::<Value>() = value };
+            unsafe { *instance.global(index) = value };
         }
     }
     for (mut storage, table) in instance.tables.iter().copied().zip(&wasm.tables) {
         if let Some(init) = &table.init {
-            let value = instance.evaluate(init).bits();
+            let value = instance.evaluate(init).word();
             // SAFETY: the store keeps its tables; this one is of the new
             // instance, for imported ones have no first value.
             unsafe { storage.as_mut() }.elements_mut().fill(value);
@@ -422,7 +422,7 @@ fn initialize(mut instance: NonNull<InstanceData>) -> Result<(), Error> {
     let trap = |code| Error::Trap(Trap { code, backtrace: Backtrace::default() });
     for (index, segment) in (0..).zip(&wasm.elements) {
         if let SegmentMode::Active { target, offset } = &segment.mode {
-            let at = u64::from(instance.evaluate(offset).bits() as u32);
+            let at = u64::from(instance.evaluate(offset).word() as u32);
             let len = segment.items.len() as u64;
             instance.table_init(*target, index, at, 0, len).map_err(trap)?;
         }
@@ -441,7 +441,7 @@ fn initialize(mut instance: NonNull<InstanceData>) -> Result<(), Error> {
     for (index, segment) in (0..).zip(&wasm.data) {
         if let SegmentMode::Active { target, offset } = &segment.mode {
             if module.memory_images().is_none() {
-                let at = u64::from(instance.evaluate(offset).bits() as u32);
+                let at = u64::from(instance.evaluate(offset).word() as u32);
                 let len = wasm.data_bytes(segment).len() as u64;
                 instance.memory_init(*target, index, at, 0, len).map_err(trap)?;
             }

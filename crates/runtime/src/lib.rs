@@ -28,6 +28,7 @@ mod sys;
 mod table;
 mod tag;
 mod typed;
+mod v128;
 mod value;
 mod vm;
 
@@ -46,6 +47,7 @@ pub use store::{AsContext, AsContextMut, Caller, Store, StoreMut, StoreRef};
 pub use table::Table;
 pub use tag::Tag;
 pub use typed::{TypedFunc, WasmParams, WasmResults, WasmTy};
+pub use v128::V128;
 pub use value::Val;
 pub use wasmprof_image::TrapCode;
 pub use wasmprof_module::{

@@ -120,7 +120,7 @@ impl StoreOpaque {
         let mut roots: Vec<usize> = Vec::new();
         roots.extend(self.referenced_exceptions.iter().map(|it| it.as_ptr() as usize));
         // Globals of the embedder's have no types here: all are looked at.
-        roots.extend(self.globals.iter().map(|value| value.bits() as usize));
+        roots.extend(self.globals.iter().map(|value| value.word() as usize));
         for instance in self.instances.iter() {
             let wasm = instance.module.wasm();
             for (index, global) in (0..).zip(&wasm.globals) {

@@ -2,7 +2,7 @@
 
 use crate::store::StoreOpaque;
 use crate::vm::Value;
-use crate::{AsContext, Error, ExnRef, ExternRef, Func, LinkError};
+use crate::{AsContext, Error, ExnRef, ExternRef, Func, LinkError, V128};
 use wasmprof_module::{HeapType, RefType, ValType};
 
 /// A value of WebAssembly. Floats are kept as bits.
@@ -16,6 +16,8 @@ pub enum Val {
     F32(u32),
     /// `f64`, as bits
     F64(u64),
+    /// `v128`, the first lane in the low bits; see [`V128`]
+    V128(u128),
     /// A reference to a function; `None` is null.
     FuncRef(Option<Func>),
     /// A reference to something of the host's; `None` is null.
@@ -41,7 +43,7 @@ impl Val {
             ValType::I64 => Val::I64(0),
             ValType::F32 => Val::F32(0),
             ValType::F64 => Val::F64(0),
-            ValType::V128 => unreachable!("vectors are not in our features"),
+            ValType::V128 => Val::V128(0),
             ValType::Ref(ty) => Val::null(ty),
         }
     }
@@ -53,6 +55,7 @@ impl Val {
             Val::I64(_) => ValType::I64,
             Val::F32(_) => ValType::F32,
             Val::F64(_) => ValType::F64,
+            Val::V128(_) => ValType::V128,
             Val::FuncRef(_) => ValType::FUNCREF,
             Val::ExternRef(_) => ValType::EXTERNREF,
             Val::ExnRef(_) => ValType::EXNREF,
@@ -84,15 +87,16 @@ impl Val {
         if !self.fits(store, ty) {
             return Err(LinkError::ValueType { wanted: ty, what: what.to_owned() }.into());
         }
-        Ok(Value::from_bits(match self {
-            Val::I32(value) => u64::from(value as u32),
-            Val::I64(value) => value as u64,
-            Val::F32(bits) => u64::from(bits),
-            Val::F64(bits) => bits,
-            Val::FuncRef(func) => func.map_or(0, |func| func.to_bits(store)),
-            Val::ExternRef(reference) => reference.map_or(0, |reference| reference.to_bits(store)),
-            Val::ExnRef(reference) => reference.map_or(0, |reference| reference.to_bits(store)),
-        }))
+        Ok(match self {
+            Val::I32(value) => Value::from_word(u64::from(value as u32)),
+            Val::I64(value) => Value::from_word(value as u64),
+            Val::F32(bits) => Value::from_word(u64::from(bits)),
+            Val::F64(bits) => Value::from_word(bits),
+            Val::V128(bits) => Value::from_bits(bits),
+            Val::FuncRef(func) => Value::from_word(func.map_or(0, |it| it.to_bits(store))),
+            Val::ExternRef(some) => Value::from_word(some.map_or(0, |it| it.to_bits(store))),
+            Val::ExnRef(some) => Value::from_word(some.map_or(0, |it| it.to_bits(store))),
+        })
     }
 
     /// The value of type `ty` that compiled code knows as `value`.
@@ -106,10 +110,10 @@ impl Val {
             ValType::I32 => Val::I32(bits as i32),
             ValType::I64 => Val::I64(bits as i64),
             ValType::F32 => Val::F32(bits as u32),
-            ValType::F64 => Val::F64(bits),
-            ValType::V128 => unreachable!("vectors are not in our features"),
+            ValType::F64 => Val::F64(bits as u64),
+            ValType::V128 => Val::V128(bits),
             // SAFETY: by the contract.
-            ValType::Ref(ty) => unsafe { Val::reference(store, ty, bits) },
+            ValType::Ref(ty) => unsafe { Val::reference(store, ty, bits as u64) },
         }
     }
 
@@ -146,6 +150,11 @@ impl Val {
         if let Val::F64(bits) = self { Some(f64::from_bits(*bits)) } else { None }
     }
 
+    /// The vector, if it is a `v128`.
+    pub fn v128(&self) -> Option<V128> {
+        if let Val::V128(bits) = self { Some(V128::from(*bits)) } else { None }
+    }
+
     /// Whether a reference belongs to the store, or is none.
     pub fn belongs_to(&self, store: impl AsContext) -> bool {
         let id = store.as_context().inner.opaque.id;
@@ -179,6 +188,12 @@ impl From<f32> for Val {
 impl From<f64> for Val {
     fn from(value: f64) -> Val {
         Val::F64(value.to_bits())
+    }
+}
+
+impl From<V128> for Val {
+    fn from(value: V128) -> Val {
+        Val::V128(value.into())
     }
 }
 

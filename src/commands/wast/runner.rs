@@ -7,7 +7,7 @@ use wasmprof_engine::{
     Engine, Error, Extern, Instance, LinkError, Linker, Module, Store, TrapCode, Val,
 };
 use wast::token::Id;
-use wast::{QuoteWat, WastDirective, WastExecute, WastInvoke, Wat};
+use wast::{QuoteWat, WastDirective, WastExecute, WastInvoke, WastRet, Wat};
 
 /// What a script has made so far.
 pub(super) struct Runner<'e> {
@@ -118,7 +118,7 @@ impl<'e> Runner<'e> {
             }
             WastDirective::Invoke(invoke) => match self.invoke(&invoke)? {
                 Outcome::Values(_) => Ok(()),
-                failed => Err(format!("expected no failure, got {}", self.show(&failed))),
+                failed => Err(format!("expected no failure, got {}", self.show(&failed, &[]))),
             },
             WastDirective::AssertReturn { exec, results, .. } => {
                 let outcome = self.execute(exec)?;
@@ -129,7 +129,7 @@ impl<'e> Runner<'e> {
                     _ => Err(format!(
                         "expected {}, got {}",
                         value::show_expected(&results),
-                        self.show(&outcome)
+                        self.show(&outcome, &results)
                     )),
                 }
             }
@@ -152,7 +152,7 @@ impl<'e> Runner<'e> {
             }
             WastDirective::AssertException { exec, .. } => match self.execute(exec)? {
                 Outcome::Failed(Error::Exception(_)) => Ok(()),
-                other => Err(format!("expected an exception, got {}", self.show(&other))),
+                other => Err(format!("expected an exception, got {}", self.show(&other, &[]))),
             },
             WastDirective::AssertSuspension { .. } => unsupported("stack switching"),
             WastDirective::Thread(_) | WastDirective::Wait { .. } => unsupported("threads"),
@@ -247,7 +247,7 @@ impl<'e> Runner<'e> {
             {
                 Ok(())
             }
-            _ => Err(format!("expected the trap \"{message}\", got {}", self.show(outcome))),
+            _ => Err(format!("expected the trap \"{message}\", got {}", self.show(outcome, &[]))),
         }
     }
 
@@ -282,9 +282,9 @@ impl<'e> Runner<'e> {
         }
     }
 
-    fn show(&self, outcome: &Outcome) -> String {
+    fn show(&self, outcome: &Outcome, expected: &[WastRet<'_>]) -> String {
         match outcome {
-            Outcome::Values(values) => value::show_all(&self.store, values),
+            Outcome::Values(values) => value::show_all(&self.store, values, expected),
             Outcome::Failed(Error::Trap(trap)) => format!("the trap \"{}\"", trap.code),
             Outcome::Failed(error) => format!("the error \"{error}\""),
         }

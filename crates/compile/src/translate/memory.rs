@@ -114,7 +114,7 @@ impl Translator<'_> {
         self.call_builtin(builtin, &[a, b, dst, src, len]);
     }
 
-    fn load(&mut self, memarg: MemArg, size: u32, ins: LoadIns) {
+    pub(super) fn load(&mut self, memarg: MemArg, size: u32, ins: LoadIns) {
         let index = self.pop();
         let (pointer, offset) = self.address(memarg, index, size);
         let flags = self.memory_flags(memarg);
@@ -122,14 +122,15 @@ impl Translator<'_> {
         self.push(value);
     }
 
-    fn store(&mut self, memarg: MemArg, size: u32, ins: StoreIns) {
+    pub(super) fn store(&mut self, memarg: MemArg, size: u32, ins: StoreIns) {
         let (index, value) = self.pop2();
+        let value = self.canonical(value);
         let (pointer, offset) = self.address(memarg, index, size);
         let flags = self.memory_flags(memarg);
         ins(self.ins(), flags, value, pointer, offset);
     }
 
-    fn memory_flags(&mut self, memarg: MemArg) -> MemFlagsData {
+    pub(super) fn memory_flags(&mut self, memarg: MemArg) -> MemFlagsData {
         let own = memory_of(memarg).checked_sub(self.env.module.imported_memories);
         region::memory(self.builder.func, own)
     }
@@ -143,7 +144,7 @@ impl Translator<'_> {
     /// that. Without a guard, the sum is compared with the length, and a null
     /// pointer takes the place of one that is out of bounds; it is selected
     /// rather than branched to, so that a mispredicted branch reads nothing.
-    fn address(&mut self, memarg: MemArg, index: Value, size: u32) -> (Value, i32) {
+    pub(super) fn address(&mut self, memarg: MemArg, index: Value, size: u32) -> (Value, i32) {
         let memory = memory_of(memarg);
         let place = self.env.layout.memory(memory);
         let base = self.load_immutable(POINTER, place + abi::memory::BASE);

@@ -36,6 +36,9 @@ macro_rules! table {
     };
 }
 
+/// An instruction that rounds to an integral float.
+pub(super) type RoundIns = fn(FuncInstBuilder<'_, '_>, Value) -> Value;
+
 impl Translator<'_> {
     pub(super) fn numeric_operator(&mut self, op: &Operator<'_>) -> bool {
         self.constant(op) || self.rounding(op) || self.narrowing(op) || self.regular(op)
@@ -55,8 +58,7 @@ impl Translator<'_> {
 
     /// Rounding to an integral float: an instruction, or a builtin.
     fn rounding(&mut self, op: &Operator<'_>) -> bool {
-        type Ins = fn(FuncInstBuilder<'_, '_>, Value) -> Value;
-        let (ins, builtin): (Ins, Builtin) = match op {
+        let (ins, builtin): (RoundIns, Builtin) = match op {
             Operator::F32Ceil => (|ins, a| ins.ceil(a), Builtin::F32Ceil),
             Operator::F32Floor => (|ins, a| ins.floor(a), Builtin::F32Floor),
             Operator::F32Trunc => (|ins, a| ins.trunc(a), Builtin::F32Trunc),
@@ -68,23 +70,34 @@ impl Translator<'_> {
             _ => return false,
         };
         let operand = self.pop();
-        let value = if self.env.rounds_floats {
-            ins(self.ins(), operand)
-        } else {
-            let rounded = self.call_builtin_for(builtin, &[operand]);
-            // Cranelift makes the NaNs of arithmetic canonical, not those of
-            // calls. Adding -0 changes nothing else.
-            if self.env.canonicalize_nans { self.add_minus_zero(rounded) } else { rounded }
-        };
+        let value = self.round(ins, builtin, operand);
         self.push(value);
         true
     }
 
+    /// A float or a vector of floats rounded by an instruction, or by a builtin
+    /// where there is none.
+    pub(super) fn round(&mut self, ins: RoundIns, builtin: Builtin, operand: Value) -> Value {
+        if self.env.rounds_floats {
+            return ins(self.ins(), operand);
+        }
+        let ty = self.builder.func.dfg.value_type(operand);
+        let rounded = self.call_builtin_for(builtin, &[operand]);
+        let rounded = self.with_type(rounded, ty);
+        // Cranelift makes the NaNs of arithmetic canonical, not those of
+        // calls. Adding -0 changes nothing else.
+        if self.env.canonicalize_nans { self.add_minus_zero(rounded) } else { rounded }
+    }
+
     fn add_minus_zero(&mut self, value: Value) -> Value {
-        let zero = match self.builder.func.dfg.value_type(value) {
+        let ty = self.builder.func.dfg.value_type(value);
+        let mut zero = match ty.lane_type() {
             types::F32 => self.ins().f32const(-0.0),
             _ => self.ins().f64const(-0.0),
         };
+        if ty.is_vector() {
+            zero = self.ins().splat(ty, zero);
+        }
         self.ins().fadd(value, zero)
     }
 

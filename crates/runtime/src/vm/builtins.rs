@@ -5,8 +5,10 @@
 //! Nothing here keeps anything that needs dropping across a trap.
 
 use super::{ExceptionData, InstanceData, VmctxHead};
+use crate::V128;
 use crate::call;
 use crate::store::StoreOpaque;
+use crate::sys::arch::{self, Vector};
 use std::ptr::NonNull;
 use wasmprof_image::TrapCode;
 use wasmprof_image::abi::Builtin;
@@ -94,25 +96,72 @@ builtins! {
     }
 }
 
+/// A rounded number; a NaN is made quiet, which the methods of Rust leave open.
+fn quiet_f32(rounded: f32) -> f32 {
+    if rounded.is_nan() { f32::from_bits(rounded.to_bits() | 1 << 22) } else { rounded }
+}
+
+fn quiet_f64(rounded: f64) -> f64 {
+    if rounded.is_nan() { f64::from_bits(rounded.to_bits() | 1 << 51) } else { rounded }
+}
+
 macro_rules! rounding {
-    ($($name:ident $ty:ident $method:ident;)*) => {
+    ($($name:ident $ty:ident $method:ident $quiet:ident;)*) => {
         $(
             extern "C" fn $name(value: $ty) -> $ty {
-                value.$method()
+                $quiet(value.$method())
             }
         )*
     };
 }
 
 rounding! {
-    f32_ceil f32 ceil;
-    f32_floor f32 floor;
-    f32_trunc f32 trunc;
-    f32_nearest f32 round_ties_even;
-    f64_ceil f64 ceil;
-    f64_floor f64 floor;
-    f64_trunc f64 trunc;
-    f64_nearest f64 round_ties_even;
+    f32_ceil f32 ceil quiet_f32;
+    f32_floor f32 floor quiet_f32;
+    f32_trunc f32 trunc quiet_f32;
+    f32_nearest f32 round_ties_even quiet_f32;
+    f64_ceil f64 ceil quiet_f64;
+    f64_floor f64 floor quiet_f64;
+    f64_trunc f64 trunc quiet_f64;
+    f64_nearest f64 round_ties_even quiet_f64;
+}
+
+fn to_lanes<L: From<V128>>(vector: Vector) -> L {
+    V128::from(arch::bits_of_vector(vector)).into()
+}
+
+fn from_lanes(lanes: impl Into<V128>) -> Vector {
+    arch::vector_from_bits(lanes.into().into())
+}
+
+macro_rules! vector_rounding {
+    ($($name:ident $lanes:ty, $of_lane:ident;)*) => {
+        $(
+            #[expect(improper_ctypes_definitions, reason = "see `Vector`")]
+            extern "C" fn $name(vector: Vector) -> Vector {
+                from_lanes(to_lanes::<$lanes>(vector).map(|lane| $of_lane(lane)))
+            }
+        )*
+    };
+}
+
+vector_rounding! {
+    f32x4_ceil [f32; 4], f32_ceil;
+    f32x4_floor [f32; 4], f32_floor;
+    f32x4_trunc [f32; 4], f32_trunc;
+    f32x4_nearest [f32; 4], f32_nearest;
+    f64x2_ceil [f64; 2], f64_ceil;
+    f64x2_floor [f64; 2], f64_floor;
+    f64x2_trunc [f64; 2], f64_trunc;
+    f64x2_nearest [f64; 2], f64_nearest;
+}
+
+#[expect(improper_ctypes_definitions, reason = "see `Vector`")]
+extern "C" fn i8x16_shuffle(a: Vector, b: Vector, positions: Vector) -> Vector {
+    let bytes: [[u8; 16]; 2] = [to_lanes(a), to_lanes(b)];
+    let bytes = bytes.as_flattened();
+    let positions: [u8; 16] = to_lanes(positions);
+    from_lanes(positions.map(|position| bytes[usize::from(position) % 32]))
 }
 
 fn address(builtin: Builtin) -> *const () {
@@ -137,6 +186,15 @@ fn address(builtin: Builtin) -> *const () {
         Builtin::F64Floor => f64_floor as *const (),
         Builtin::F64Trunc => f64_trunc as *const (),
         Builtin::F64Nearest => f64_nearest as *const (),
+        Builtin::F32x4Ceil => f32x4_ceil as *const (),
+        Builtin::F32x4Floor => f32x4_floor as *const (),
+        Builtin::F32x4Trunc => f32x4_trunc as *const (),
+        Builtin::F32x4Nearest => f32x4_nearest as *const (),
+        Builtin::F64x2Ceil => f64x2_ceil as *const (),
+        Builtin::F64x2Floor => f64x2_floor as *const (),
+        Builtin::F64x2Trunc => f64x2_trunc as *const (),
+        Builtin::F64x2Nearest => f64x2_nearest as *const (),
+        Builtin::I8x16Shuffle => i8x16_shuffle as *const (),
     }
 }
 

@@ -136,10 +136,10 @@ impl InstanceData {
     }
 
     /// The address of the value of a global, imported or not.
-    pub(crate) fn global(&self, index: u32) -> *mut u8 {
+    pub(crate) fn global(&self, index: u32) -> *mut Value {
         if index < self.module.wasm().imported_globals {
             // SAFETY: linking has stored the pointer there.
-            unsafe { *self.vmctx.at::<*mut u8>(self.layout().global_import(index)) }
+            unsafe { *self.vmctx.at::<*mut Value>(self.layout().global_import(index)) }
         } else {
             self.vmctx.at(self.layout().global(index))
         }
@@ -158,11 +158,11 @@ impl InstanceData {
         }
         let mut stack: Vec<Value> = Vec::new();
         for op in expr.ops() {
-            let mut pop = || stack.pop().expect("validation has checked the operands").bits();
+            let mut pop = || stack.pop().expect("validation has checked the operands").word();
             let value = match op {
                 ConstOp::I32Add | ConstOp::I32Sub | ConstOp::I32Mul => {
                     let (b, a) = (pop() as u32, pop() as u32);
-                    Value::from_bits(u64::from(match op {
+                    Value::from_word(u64::from(match op {
                         ConstOp::I32Add => a.wrapping_add(b),
                         ConstOp::I32Sub => a.wrapping_sub(b),
                         _ => a.wrapping_mul(b),
@@ -170,7 +170,7 @@ impl InstanceData {
                 }
                 ConstOp::I64Add | ConstOp::I64Sub | ConstOp::I64Mul => {
                     let (b, a) = (pop(), pop());
-                    Value::from_bits(match op {
+                    Value::from_word(match op {
                         ConstOp::I64Add => a.wrapping_add(b),
                         ConstOp::I64Sub => a.wrapping_sub(b),
                         _ => a.wrapping_mul(b),
@@ -185,13 +185,14 @@ impl InstanceData {
 
     /// The value of an operator without operands.
     fn constant(&self, op: ConstOp) -> Value {
-        Value::from_bits(match op {
+        Value::from_word(match op {
             ConstOp::I32(value) => u64::from(value as u32),
             ConstOp::I64(value) => value as u64,
             ConstOp::F32(bits) => u64::from(bits),
             ConstOp::F64(bits) => bits,
+            ConstOp::V128(bits) => return Value::from_bits(bits),
             // SAFETY: a global has room for any value, and starts with its bits.
-            ConstOp::Global(index) => return unsafe { *self.global(index).cast::<Value>() },
+            ConstOp::Global(index) => return unsafe { *self.global(index) },
             ConstOp::RefNull => 0,
             ConstOp::RefFunc(index) => self.reference_to(index),
             other => unreachable!("{other:?} has operands"),
@@ -282,7 +283,7 @@ impl InstanceData {
         for (to, from) in to.zip(from) {
             let reference = match items.get(from) {
                 ElementItem::Function(index) => self.reference_to(index),
-                ElementItem::Expression(expr) => self.evaluate(expr).bits(),
+                ElementItem::Expression(expr) => self.evaluate(expr).word(),
             };
             self.table(table).elements_mut()[to] = reference;
         }
