@@ -23,7 +23,7 @@ pub(crate) fn for_host(options: &Options) -> Result<OwnedTargetIsa, Error> {
         .map_err(|error| Error::Target(error.to_string()))
 }
 
-fn flags(options: &Options) -> Result<settings::Flags, SetError> {
+pub(crate) fn flags(options: &Options) -> Result<settings::Flags, SetError> {
     let mut flags = settings::builder();
     let (opt_level, regalloc) = match options.strategy {
         Strategy::Optimized => ("speed", "backtracking"),

@@ -66,6 +66,8 @@ mod convert;
 mod lanes;
 mod memory;
 mod relaxed;
+#[cfg(all(test, target_arch = "x86_64"))]
+mod tests;
 
 impl Translator<'_> {
     pub(super) fn simd_operator(&mut self, op: &Operator<'_>) -> bool {
