@@ -97,6 +97,50 @@ fn code_has_no_relocations_with_processor_features_on_and_off() -> Result<(), Er
     Ok(())
 }
 
+/// Wide multiplication is another instruction where the processor has less.
+#[test]
+fn wide_arithmetic_is_exact_with_processor_features_on_and_off() -> Result<(), Error> {
+    let wat = r#"(module
+        (func (export "add") (param i64 i64 i64 i64) (result i64 i64)
+            (i64.add128 (local.get 0) (local.get 1) (local.get 2) (local.get 3)))
+        (func (export "sub") (param i64 i64 i64 i64) (result i64 i64)
+            (i64.sub128 (local.get 0) (local.get 1) (local.get 2) (local.get 3)))
+        (func (export "mul_s") (param i64 i64) (result i64 i64)
+            (i64.mul_wide_s (local.get 0) (local.get 1)))
+        (func (export "mul_u") (param i64 i64) (result i64 i64)
+            (i64.mul_wide_u (local.get 0) (local.get 1))))"#;
+    type Wide = (u64, u64);
+    let halves = |wide: u128| -> Wide { (wide as u64, (wide >> 64) as u64) };
+    let numbers = [0, 1, 2, u64::MAX, u64::MAX - 1, 1 << 63, (1 << 63) - 1, 0x1234_5678_9abc_def0];
+    for native in [true, false] {
+        for strategy in [Strategy::Optimized, Strategy::Fast] {
+            let engine = Engine::new(Config::new().native_features(native).strategy(strategy))?;
+            let module = Module::new(&engine, wat)?;
+            let mut store = Store::new(&engine, ());
+            let instance = Instance::new(&mut store, &module, &[])?;
+            let mul_s = instance.get_typed_func::<(u64, u64), Wide>(&mut store, "mul_s")?;
+            let mul_u = instance.get_typed_func::<(u64, u64), Wide>(&mut store, "mul_u")?;
+            let add = instance.get_typed_func::<(u64, u64, u64, u64), Wide>(&mut store, "add")?;
+            let sub = instance.get_typed_func::<(u64, u64, u64, u64), Wide>(&mut store, "sub")?;
+            for a in numbers {
+                for b in numbers {
+                    let signed = i128::from(a as i64) * i128::from(b as i64);
+                    assert_eq!(mul_s.call(&mut store, (a, b))?, halves(signed as u128));
+                    let unsigned = u128::from(a) * u128::from(b);
+                    assert_eq!(mul_u.call(&mut store, (a, b))?, halves(unsigned));
+                    for (c, d) in [(1, 0), (u64::MAX, u64::MAX), (0, 1 << 63), (a, b), (b, a)] {
+                        let wide = |low, high| u128::from(high) << 64 | u128::from(low);
+                        let (x, y) = (wide(a, b), wide(c, d));
+                        assert_eq!(add.call(&mut store, (a, b, c, d))?, halves(x.wrapping_add(y)));
+                        assert_eq!(sub.call(&mut store, (a, b, c, d))?, halves(x.wrapping_sub(y)));
+                    }
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
 #[test]
 fn one_module_runs_on_sixteen_threads() -> Result<(), Error> {
     let engine = Engine::new(Config::new())?;

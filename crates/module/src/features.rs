@@ -4,7 +4,8 @@
 
 use wasmparser::WasmFeatures;
 
-/// WebAssembly 2.0 without SIMD, and the tail-call and multi-memory proposals.
+/// WebAssembly 2.0 without SIMD, and these proposals: tail calls, multiple
+/// memories, wide arithmetic.
 pub const fn features() -> WasmFeatures {
     WasmFeatures::MUTABLE_GLOBAL
         .union(WasmFeatures::SATURATING_FLOAT_TO_INT)
@@ -16,4 +17,5 @@ pub const fn features() -> WasmFeatures {
         .union(WasmFeatures::GC_TYPES)
         .union(WasmFeatures::TAIL_CALL)
         .union(WasmFeatures::MULTI_MEMORY)
+        .union(WasmFeatures::WIDE_ARITHMETIC)
 }
