@@ -56,6 +56,49 @@ fn memories_are_bounded_with_and_without_a_guard() -> Result<(), Error> {
     Ok(())
 }
 
+/// Beyond 4 GiB a 32-bit address would meet another byte.
+#[test]
+fn a_memory_with_wide_indices_reaches_beyond_four_gibibytes() -> Result<(), Error> {
+    let wat = r#"(module
+        (memory (export "m") i64 1)
+        (func (export "grow") (param i64) (result i64) (memory.grow (local.get 0)))
+        (func (export "load") (param i64) (result i64) (i64.load (local.get 0)))
+        (func (export "store") (param i64 i64)
+            (i64.store offset=0x100000000 (local.get 0) (local.get 1)))
+        (func (export "fill") (param i64 i32 i64)
+            (memory.fill (local.get 0) (local.get 1) (local.get 2))))"#;
+    for guarded in [true, false] {
+        for strategy in [Strategy::Optimized, Strategy::Fast] {
+            let engine = Engine::new(Config::new().guarded_memories(guarded).strategy(strategy))?;
+            let module = Module::new(&engine, wat)?;
+            let mut store = Store::new(&engine, ());
+            let instance = Instance::new(&mut store, &module, &[])?;
+            let grow = instance.get_typed_func::<i64, i64>(&mut store, "grow")?;
+            let load = instance.get_typed_func::<i64, i64>(&mut store, "load")?;
+            let write = instance.get_typed_func::<(i64, i64), ()>(&mut store, "store")?;
+            let fill = instance.get_typed_func::<(i64, i32, i64), ()>(&mut store, "fill")?;
+            assert!(write.call(&mut store, (0, 1)).is_err());
+            assert_eq!(grow.call(&mut store, 0x1_0001)?, 1);
+            write.call(&mut store, (8, 0x1234))?;
+            assert_eq!(load.call(&mut store, 0x1_0000_0008)?, 0x1234);
+            assert_eq!(load.call(&mut store, 8)?, 0);
+            fill.call(&mut store, (0x1_0000_0010, 7, 8))?;
+            assert_eq!(load.call(&mut store, 0x1_0000_0010)?, 0x0707_0707_0707_0707);
+            let memory = instance.get_memory(&mut store, "m").expect("exported");
+            assert_eq!(memory.ty(&store), MemoryType::new(0x1_0002, None).memory64());
+            assert_eq!(memory.data_size(&store), 0x1_0002_0000);
+            let mut bytes = [0; 2];
+            memory.read(&store, 0x1_0000_0008, &mut bytes).expect("inside");
+            assert_eq!(bytes, [0x34, 0x12]);
+            // Nobody has as much: 64 GiB are reserved.
+            assert_eq!(grow.call(&mut store, 1 << 30)?, -1);
+            let error = load.call(&mut store, 0x1_0001_fff9).unwrap_err();
+            assert_eq!(error.trap().map(|trap| trap.code), Some(TrapCode::MemoryOutOfBounds));
+        }
+    }
+    Ok(())
+}
+
 /// Rounding has no instruction in base x86-64, and must then go through the
 /// vmctx: an image never refers to an address outside of itself. The compiler
 /// refuses to make one that does, so compiling is the check.
@@ -254,7 +297,7 @@ fn one_memory_may_be_imported_twice() -> Result<(), Error> {
                 (i32.add (i32.load $a (i32.const 8)) (i32.load $b (i32.const 12)))))"#,
     )?;
     let mut store = Store::new(&engine, ());
-    let memory = Memory::new(&mut store, MemoryType { minimum: 1, maximum: None })?;
+    let memory = Memory::new(&mut store, MemoryType::new(1, None))?;
     let instance = Instance::new(&mut store, &module, &[memory.into(), memory.into()])?;
     let f = instance.get_typed_func::<i32, i32>(&mut store, "f")?;
     assert_eq!(f.call(&mut store, 40)?, 43);

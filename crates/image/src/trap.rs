@@ -56,6 +56,10 @@ trap_codes! {
     InvalidConversionToInteger = 9, "invalid conversion to integer";
     /// Calls are nested too deeply for the stack.
     StackOverflow = 10, "call stack exhausted";
+    /// An atomic access of an address that is not a multiple of its size.
+    UnalignedAtomic = 11, "unaligned atomic";
+    /// A wait at an address of a memory that is not shared.
+    ExpectedSharedMemory = 12, "expected shared memory";
 }
 
 impl std::error::Error for TrapCode {}

@@ -5,7 +5,8 @@
 use wasmparser::WasmFeatures;
 
 /// WebAssembly 2.0 without SIMD, and these proposals: tail calls, multiple
-/// memories, wide arithmetic.
+/// memories, 64-bit memories and tables, custom page sizes, threads, wide
+/// arithmetic.
 pub const fn features() -> WasmFeatures {
     WasmFeatures::MUTABLE_GLOBAL
         .union(WasmFeatures::SATURATING_FLOAT_TO_INT)
@@ -17,5 +18,8 @@ pub const fn features() -> WasmFeatures {
         .union(WasmFeatures::GC_TYPES)
         .union(WasmFeatures::TAIL_CALL)
         .union(WasmFeatures::MULTI_MEMORY)
+        .union(WasmFeatures::MEMORY64)
+        .union(WasmFeatures::CUSTOM_PAGE_SIZES)
+        .union(WasmFeatures::THREADS)
         .union(WasmFeatures::WIDE_ARITHMETIC)
 }

@@ -8,8 +8,8 @@ use crate::module::{
     Import, Module, Parsed, SegmentMode, Table,
 };
 use crate::{
-    ConstExpr, Error, ExternType, FuncIndex, FuncType, GlobalType, HeapType, MemoryType, RefType,
-    TableType, TypeIndex, ValType, features,
+    ConstExpr, Error, ExternType, FuncIndex, FuncType, GlobalType, HeapType, IndexType, MemoryType,
+    PAGE_SIZE, RefType, TableType, TypeIndex, ValType, features,
 };
 use std::ops::Range;
 use std::sync::OnceLock;
@@ -232,11 +232,27 @@ fn func_type(ty: &wasmparser::FuncType) -> FuncType {
 }
 
 fn table_type(ty: &wasmparser::TableType) -> TableType {
-    TableType { element: ref_type(ty.element_type), minimum: ty.initial, maximum: ty.maximum }
+    TableType {
+        element: ref_type(ty.element_type),
+        minimum: ty.initial,
+        maximum: ty.maximum,
+        index: index_type(ty.table64),
+    }
 }
 
 fn memory_type(ty: &wasmparser::MemoryType) -> MemoryType {
-    MemoryType { minimum: ty.initial, maximum: ty.maximum }
+    let default = PAGE_SIZE.trailing_zeros();
+    MemoryType {
+        minimum: ty.initial,
+        maximum: ty.maximum,
+        index: index_type(ty.memory64),
+        shared: ty.shared,
+        page_size_log2: ty.page_size_log2.unwrap_or(default) as u8,
+    }
+}
+
+fn index_type(wide: bool) -> IndexType {
+    if wide { IndexType::I64 } else { IndexType::I32 }
 }
 
 fn global_type(ty: &wasmparser::GlobalType) -> GlobalType {

@@ -8,8 +8,9 @@ use crate::instance::Extern;
 use crate::vm::{
     FuncRef, HostFunction, InstanceData, LinearMemory, StoreContext, TableStorage, Vmctx, VmctxHead,
 };
-use crate::{Engine, Error};
+use crate::{Engine, Error, LinkError, SharedMemory};
 use std::any::Any;
+use std::collections::HashMap;
 use std::fmt;
 use std::marker::PhantomData;
 use std::ptr::NonNull;
@@ -64,6 +65,8 @@ pub struct StoreOpaque {
     no_instance: Option<Vmctx>,
     pub(crate) instances: Arena<InstanceData>,
     pub(crate) memories: Arena<LinearMemory>,
+    /// By what instances point to.
+    shared_memories: HashMap<NonNull<LinearMemory>, SharedMemory>,
     pub(crate) tables: Arena<TableStorage>,
     pub(crate) globals: Arena<[u64; 2]>,
     pub(crate) func_refs: Arena<FuncRef>,
@@ -90,6 +93,26 @@ impl StoreOpaque {
             instance: std::ptr::null_mut(),
         };
         self.no_instance.get_or_insert_with(|| Vmctx::new(0, head)).head()
+    }
+
+    /// Keeps a shared memory for as long as the store lives, and returns what
+    /// instances may point to.
+    pub(crate) fn keep_shared(
+        &mut self,
+        memory: SharedMemory,
+    ) -> Result<NonNull<LinearMemory>, Error> {
+        // Whether there is a guard, which code relies on, is for engines to say.
+        if !Engine::same(memory.engine(), &self.engine) {
+            return Err(LinkError::SharedMemoryOfOtherEngine.into());
+        }
+        let storage = memory.storage();
+        self.shared_memories.entry(storage).or_insert(memory);
+        Ok(storage)
+    }
+
+    /// The handle to a shared memory that the store keeps.
+    pub(crate) fn shared_memory(&self, storage: NonNull<LinearMemory>) -> SharedMemory {
+        self.shared_memories[&storage].clone()
     }
 
     /// Panics if something belongs to another store: using it here could reach
@@ -133,6 +156,7 @@ impl<T> Store<T> {
             no_instance: None,
             instances: Arena::new(),
             memories: Arena::new(),
+            shared_memories: HashMap::new(),
             tables: Arena::new(),
             globals: Arena::new(),
             func_refs: Arena::new(),

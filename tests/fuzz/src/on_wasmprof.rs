@@ -69,14 +69,14 @@ fn supply(
     Ok(match import {
         Import::Func(signature) => host_func(store, function, index, signature)?.into(),
         Import::Memory { minimum, maximum } => {
-            let ty = MemoryType { minimum: *minimum, maximum: *maximum };
+            let ty = MemoryType::new(*minimum, *maximum);
             Memory::new(store, ty)?.into()
         }
         Import::Table { element, minimum, maximum } => {
             let ValType::Ref(element) = val_type(*element) else {
                 unreachable!("tables are of references")
             };
-            let ty = TableType { element, minimum: *minimum, maximum: *maximum };
+            let ty = TableType::new(element, *minimum, *maximum);
             Table::new(store, ty, Val::null(element))?.into()
         }
         Import::Global { value, mutable } => {
@@ -155,7 +155,8 @@ impl Guest for Life {
     }
 
     fn items(&mut self) -> Vec<(String, Item)> {
-        let imports = (0..).zip(&self.imports).map(|(i, item)| (format!("import {i}"), *item));
+        let imports =
+            (0..).zip(&self.imports).map(|(i, item)| (format!("import {i}"), item.clone()));
         let mut all: Vec<_> = imports.collect();
         if let Some(instance) = self.instance {
             all.extend(instance.exports(&mut self.store));
@@ -172,7 +173,7 @@ impl Guest for Life {
 impl Life {
     fn item(&mut self, item: Extern) -> Option<Item> {
         Some(match item {
-            Extern::Func(_) => return None,
+            Extern::Func(_) | Extern::SharedMemory(_) => return None,
             Extern::Memory(memory) => {
                 let pages = memory.size(&self.store);
                 Item::Memory { pages, hash: hash(memory.data(&self.store)) }
@@ -241,6 +242,8 @@ fn trap(error: &Error) -> Trap {
         Some(TrapCode::IntegerDivideByZero) => Trap::DivisionByZero,
         Some(TrapCode::InvalidConversionToInteger) => Trap::BadConversion,
         Some(TrapCode::StackOverflow) => Trap::Stack,
-        None => Trap::Other(error.to_string()),
+        Some(TrapCode::UnalignedAtomic | TrapCode::ExpectedSharedMemory) | None => {
+            Trap::Other(error.to_string())
+        }
     }
 }
