@@ -4,11 +4,11 @@ use crate::case::Setup;
 use crate::guest::{Guest, Item, Outcome, Trap, Type, Value};
 use crate::host::{Failed, Host};
 use crate::plan::{Import, Plan, Signature};
-use crate::random::hash;
+use crate::random::{hash, shared_bytes};
 use wasmprof_engine::{
     AsContextMut, Caller, Config, Engine, Error, Extern, ExternRef, Func, FuncType, Global,
-    GlobalType, HeapType, Instance, Memory, MemoryType, Module, RefType, Store, Strategy, Table,
-    TableType, Tag, TrapCode, Val, ValType,
+    GlobalType, HeapType, IndexType, Instance, Memory, MemoryType, Module, RefType, SharedMemory,
+    Store, Strategy, Table, TableType, Tag, TrapCode, Val, ValType,
 };
 
 pub(crate) fn engine(setup: Setup, strategy: Strategy) -> Engine {
@@ -68,19 +68,30 @@ fn supply(
 ) -> Result<Extern, Error> {
     Ok(match import {
         Import::Func(signature) => host_func(store, function, index, signature)?.into(),
-        Import::Memory(ty) => {
-            let ty = MemoryType { minimum: ty.initial, maximum: ty.maximum };
-            Memory::new(store, ty)?.into()
+        Import::Memory(wanted) => {
+            let index = if wanted.memory64 { IndexType::I64 } else { IndexType::I32 };
+            let ty = MemoryType {
+                minimum: wanted.initial,
+                maximum: wanted.maximum,
+                index,
+                shared: wanted.shared,
+                page_size_log2: wanted.page_size_log2.unwrap_or(16) as u8,
+            };
+            match wanted.shared {
+                true => SharedMemory::new(store.engine(), ty)?.into(),
+                false => Memory::new(store, ty)?.into(),
+            }
         }
         Import::Tag(signature) => {
             let params = signature.params.iter().map(|ty| val_type(*ty));
             Tag::new(store, &FuncType::new(params, [])).into()
         }
-        Import::Table { element, table64: _, minimum, maximum } => {
+        Import::Table { element, table64, minimum, maximum } => {
             let ValType::Ref(element) = val_type(*element) else {
                 unreachable!("tables are of references")
             };
-            let ty = TableType { element, minimum: *minimum, maximum: *maximum };
+            let ty = TableType::new(element, *minimum, *maximum);
+            let ty = if *table64 { ty.table64() } else { ty };
             Table::new(store, ty, Val::null(element))?.into()
         }
         Import::Global { value, mutable } => {
@@ -159,7 +170,8 @@ impl Guest for Life {
     }
 
     fn items(&mut self) -> Vec<(String, Item)> {
-        let imports = (0..).zip(&self.imports).map(|(i, item)| (format!("import {i}"), *item));
+        let imports =
+            (0..).zip(&self.imports).map(|(i, item)| (format!("import {i}"), item.clone()));
         let mut all: Vec<_> = imports.collect();
         if let Some(instance) = self.instance {
             all.extend(instance.exports(&mut self.store));
@@ -177,6 +189,9 @@ impl Life {
     fn item(&mut self, item: Extern) -> Option<Item> {
         Some(match item {
             Extern::Func(_) | Extern::Tag(_) => return None,
+            Extern::SharedMemory(memory) => {
+                Item::Memory { pages: memory.size(), hash: hash(&shared_bytes(memory.data())) }
+            }
             Extern::Memory(memory) => {
                 let pages = memory.size(&self.store);
                 Item::Memory { pages, hash: hash(memory.data(&self.store)) }
@@ -265,6 +280,8 @@ fn trap(error: &Error) -> Trap {
         Some(TrapCode::IntegerDivideByZero) => Trap::DivisionByZero,
         Some(TrapCode::InvalidConversionToInteger) => Trap::BadConversion,
         Some(TrapCode::StackOverflow) => Trap::Stack,
+        Some(TrapCode::UnalignedAtomic) => Trap::Unaligned,
+        Some(TrapCode::ExpectedSharedMemory) => Trap::WaitOnUnshared,
         None => Trap::Other(error.to_string()),
     }
 }
