@@ -26,6 +26,8 @@ pub enum ConstOp {
     F32(u32),
     /// `f64.const`, as bits
     F64(u64),
+    /// `v128.const`, the first lane in the low bits
+    V128(u128),
     /// `global.get` of the global with this index
     Global(u32),
     /// `ref.null` of any type
@@ -86,6 +88,7 @@ impl ConstOp {
             Operator::I64Const { value } => ConstOp::I64(value),
             Operator::F32Const { value } => ConstOp::F32(value.bits()),
             Operator::F64Const { value } => ConstOp::F64(value.bits()),
+            Operator::V128Const { value } => ConstOp::V128(value.into()),
             Operator::GlobalGet { global_index } => ConstOp::Global(global_index),
             Operator::RefNull { .. } => ConstOp::RefNull,
             Operator::RefFunc { function_index } => ConstOp::RefFunc(FuncIndex(function_index)),

@@ -172,7 +172,7 @@ impl Func {
         let mut room = Room::new(Value::default());
         let values = room.of(params.len().max(results.len()));
         for ((param, ty), value) in params.iter().zip(ty.params()).zip(&mut *values) {
-            *value = param.to_value(store, *ty, "an argument")?;
+            param.put(store, *ty, "an argument", value)?;
         }
         let entry = store.engine.stubs(function.type_id)?.entry;
         // SAFETY: the store is borrowed mutably, the stub is the one for the
@@ -180,7 +180,7 @@ impl Func {
         unsafe { call::enter(store, entry, function, values.as_mut_ptr())? };
         for ((result, ty), value) in results.iter_mut().zip(ty.results()).zip(&*values) {
             // SAFETY: compiled code of this store has left it.
-            *result = unsafe { Val::from_value(store, *ty, *value) };
+            unsafe { result.get(store, *ty, value) };
         }
         Ok(())
     }

@@ -11,7 +11,7 @@ use crate::few::Room;
 use crate::store::StoreOpaque;
 use crate::typed::WasmTy;
 use crate::vm::{Value, VmctxHead};
-use crate::{BoxError, Caller, Error, ExternRef, Func, Val};
+use crate::{BoxError, Caller, Error, ExternRef, Func, V128, Val};
 use std::any::Any;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -89,7 +89,7 @@ unsafe extern "C" fn dynamic(
             let mut room = Room::new(Val::I32(0));
             let params = room.of(ty.params().len());
             for (at, (param, ty)) in params.iter_mut().zip(ty.params()).enumerate() {
-                *param = Val::from_value(&mut *store, *ty, *values.add(at));
+                param.get(&mut *store, *ty, &*values.add(at));
             }
             let mut room = Room::new(Val::I32(0));
             let results = room.of(ty.results().len());
@@ -98,7 +98,7 @@ unsafe extern "C" fn dynamic(
             }
             function(vmctx, params, results)?;
             for (at, (result, ty)) in results.iter().zip(ty.results()).enumerate() {
-                *values.add(at) = result.to_value(&*store, *ty, "a result")?;
+                result.put(&*store, *ty, "a result", &mut *values.add(at))?;
             }
         }
         Ok(())
@@ -207,7 +207,7 @@ macro_rules! single_result {
     )*};
 }
 
-single_result!(i32 u32 i64 u64 f32 f64 Option<Func> Option<ExternRef>);
+single_result!(i32 u32 i64 u64 f32 f64 V128 Option<Func> Option<ExternRef>);
 
 // SAFETY: one result is returned.
 unsafe impl<A: WasmTy> HostResult for (A,) {

@@ -9,9 +9,9 @@ use crate::vm::{
     ExceptionData, Exceptions, FuncRef, HostFunction, InstanceData, LinearMemory, StoreContext,
     TableStorage, TagData, Value, Vmctx, VmctxHead, is_exception,
 };
-use crate::{Engine, Error, call};
+use crate::{Engine, Error, LinkError, SharedMemory, call};
 use std::any::Any;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::marker::PhantomData;
 use std::ptr::NonNull;
@@ -74,6 +74,8 @@ pub struct StoreOpaque {
     no_instance: Option<Vmctx>,
     pub(crate) instances: Arena<InstanceData>,
     pub(crate) memories: Arena<LinearMemory>,
+    /// By what instances point to.
+    shared_memories: HashMap<NonNull<LinearMemory>, SharedMemory>,
     pub(crate) tables: Arena<TableStorage>,
     pub(crate) globals: Arena<Value>,
     pub(crate) tags: Arena<TagData>,
@@ -120,7 +122,7 @@ impl StoreOpaque {
         let mut roots: Vec<usize> = Vec::new();
         roots.extend(self.referenced_exceptions.iter().map(|it| it.as_ptr() as usize));
         // Globals of the embedder's have no types here: all are looked at.
-        roots.extend(self.globals.iter().map(|value| value.bits() as usize));
+        roots.extend(self.globals.iter().map(|value| value.word() as usize));
         for instance in self.instances.iter() {
             let wasm = instance.module.wasm();
             for (index, global) in (0..).zip(&wasm.globals) {
@@ -141,6 +143,26 @@ impl StoreOpaque {
             call::each_word_since_entry(&self.context, |word| roots.push(word));
             self.exceptions.collect(roots);
         }
+    }
+
+    /// Keeps a shared memory for as long as the store lives, and returns what
+    /// instances may point to.
+    pub(crate) fn keep_shared(
+        &mut self,
+        memory: SharedMemory,
+    ) -> Result<NonNull<LinearMemory>, Error> {
+        // Whether there is a guard, which code relies on, is for engines to say.
+        if !Engine::same(memory.engine(), &self.engine) {
+            return Err(LinkError::SharedMemoryOfOtherEngine.into());
+        }
+        let storage = memory.storage();
+        self.shared_memories.entry(storage).or_insert(memory);
+        Ok(storage)
+    }
+
+    /// The handle to a shared memory that the store keeps.
+    pub(crate) fn shared_memory(&self, storage: NonNull<LinearMemory>) -> SharedMemory {
+        self.shared_memories[&storage].clone()
     }
 
     /// Panics if something belongs to another store: using it here could reach
@@ -185,6 +207,7 @@ impl<T> Store<T> {
             no_instance: None,
             instances: Arena::new(),
             memories: Arena::new(),
+            shared_memories: HashMap::new(),
             tables: Arena::new(),
             globals: Arena::new(),
             tags: Arena::new(),

@@ -46,7 +46,7 @@ impl Table {
         let mut store = store.as_context_mut();
         let store = store.opaque();
         let init =
-            init.to_value(store, ValType::Ref(ty.element), "the elements of a table")?.bits();
+            init.to_value(store, ValType::Ref(ty.element), "the elements of a table")?.word();
         let mut table = TableStorage::new(ty)?;
         table.elements_mut().fill(init);
         let storage = store.tables.add(table);
@@ -95,7 +95,7 @@ impl Table {
         let mut store = store.as_context_mut();
         let store = store.opaque();
         let element = ValType::Ref(self.get_ref(store).ty().element);
-        let bits = value.to_value(store, element, "an element of a table")?.bits();
+        let bits = value.to_value(store, element, "an element of a table")?.word();
         let elements = self.get_mut(store).elements_mut();
         let place = usize::try_from(index).ok().and_then(|index| elements.get_mut(index));
         *place.ok_or(LinkError::NoElement { index })? = bits;
@@ -117,7 +117,7 @@ impl Table {
         let store = store.opaque();
         let ty = self.get_ref(store).ty();
         let init =
-            init.to_value(store, ValType::Ref(ty.element), "the elements of a table")?.bits();
+            init.to_value(store, ValType::Ref(ty.element), "the elements of a table")?.word();
         self.get_mut(store)
             .grow(elements, init)
             .ok_or_else(|| LinkError::CannotGrow { from: ty.minimum, by: elements }.into())

@@ -4,7 +4,7 @@ use crate::call;
 use crate::host::each_arity;
 use crate::store::StoreOpaque;
 use crate::vm::Value;
-use crate::{AsContextMut, Error, ExternRef, Func};
+use crate::{AsContextMut, Error, ExternRef, Func, V128};
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use wasmprof_module::{FuncType, ValType};
@@ -28,10 +28,10 @@ pub unsafe trait WasmTy: Sized {
     unsafe fn into_abi(self, store: *const StoreOpaque) -> Self::Abi;
     /// As bits, narrow values in the low ones.
     #[doc(hidden)]
-    fn to_bits(abi: Self::Abi) -> u64;
+    fn to_bits(abi: Self::Abi) -> u128;
     /// From such bits.
     #[doc(hidden)]
-    fn from_bits(bits: u64) -> Self::Abi;
+    fn from_bits(bits: u128) -> Self::Abi;
 }
 
 macro_rules! number {
@@ -50,11 +50,11 @@ macro_rules! number {
                 self
             }
             #[inline]
-            fn to_bits($value: $ty) -> u64 {
+            fn to_bits($value: $ty) -> u128 {
                 $to
             }
             #[inline]
-            fn from_bits($bits: u64) -> $ty {
+            fn from_bits($bits: u128) -> $ty {
                 $from
             }
         }
@@ -62,12 +62,12 @@ macro_rules! number {
 }
 
 number! {
-    i32 I32 |value| u64::from(value as u32), |bits| bits as i32;
-    u32 I32 |value| u64::from(value), |bits| bits as u32;
-    i64 I64 |value| value as u64, |bits| bits as i64;
-    u64 I64 |value| value, |bits| bits;
-    f32 F32 |value| u64::from(value.to_bits()), |bits| f32::from_bits(bits as u32);
-    f64 F64 |value| value.to_bits(), |bits| f64::from_bits(bits);
+    i32 I32 |value| u128::from(value as u32), |bits| bits as i32;
+    u32 I32 |value| u128::from(value), |bits| bits as u32;
+    i64 I64 |value| u128::from(value as u64), |bits| bits as i64;
+    u64 I64 |value| u128::from(value), |bits| bits as u64;
+    f32 F32 |value| u128::from(value.to_bits()), |bits| f32::from_bits(bits as u32);
+    f64 F64 |value| u128::from(value.to_bits()), |bits| f64::from_bits(bits as u64);
 }
 
 // SAFETY: a reference is passed as a pointer, and null as zero.
@@ -86,12 +86,12 @@ unsafe impl WasmTy for Option<Func> {
         self.map_or(0, |func| func.to_bits(unsafe { &*store }))
     }
     #[inline]
-    fn to_bits(abi: u64) -> u64 {
-        abi
+    fn to_bits(abi: u64) -> u128 {
+        u128::from(abi)
     }
     #[inline]
-    fn from_bits(bits: u64) -> u64 {
-        bits
+    fn from_bits(bits: u128) -> u64 {
+        bits as u64
     }
 }
 
@@ -111,12 +111,12 @@ unsafe impl WasmTy for Option<ExternRef> {
         self.map_or(0, |reference| reference.to_bits(unsafe { &*store }))
     }
     #[inline]
-    fn to_bits(abi: u64) -> u64 {
-        abi
+    fn to_bits(abi: u64) -> u128 {
+        u128::from(abi)
     }
     #[inline]
-    fn from_bits(bits: u64) -> u64 {
-        bits
+    fn from_bits(bits: u128) -> u64 {
+        bits as u64
     }
 }
 
@@ -173,7 +173,7 @@ macro_rules! single_value {
     )*};
 }
 
-single_value!(i32 u32 i64 u64 f32 f64 Option<Func> Option<ExternRef>);
+single_value!(i32 u32 i64 u64 f32 f64 V128 Option<Func> Option<ExternRef>);
 
 macro_rules! tuple_values {
     ($($name:ident)*) => {

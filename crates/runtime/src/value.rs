@@ -2,7 +2,7 @@
 
 use crate::store::StoreOpaque;
 use crate::vm::Value;
-use crate::{AsContext, Error, ExnRef, ExternRef, Func, LinkError};
+use crate::{AsContext, Error, ExnRef, ExternRef, Func, LinkError, V128};
 use wasmprof_module::{HeapType, RefType, ValType};
 
 /// A value of WebAssembly. Floats are kept as bits.
@@ -16,6 +16,8 @@ pub enum Val {
     F32(u32),
     /// `f64`, as bits
     F64(u64),
+    /// `v128`, the first lane in the low bits; see [`V128`]
+    V128(u128),
     /// A reference to a function; `None` is null.
     FuncRef(Option<Func>),
     /// A reference to something of the host's; `None` is null.
@@ -41,7 +43,7 @@ impl Val {
             ValType::I64 => Val::I64(0),
             ValType::F32 => Val::F32(0),
             ValType::F64 => Val::F64(0),
-            ValType::V128 => unreachable!("vectors are not in our features"),
+            ValType::V128 => Val::V128(0),
             ValType::Ref(ty) => Val::null(ty),
         }
     }
@@ -53,6 +55,7 @@ impl Val {
             Val::I64(_) => ValType::I64,
             Val::F32(_) => ValType::F32,
             Val::F64(_) => ValType::F64,
+            Val::V128(_) => ValType::V128,
             Val::FuncRef(_) => ValType::FUNCREF,
             Val::ExternRef(_) => ValType::EXTERNREF,
             Val::ExnRef(_) => ValType::EXNREF,
@@ -75,44 +78,59 @@ impl Val {
     }
 
     /// What compiled code knows the value by, if it has the type `ty`.
-    ///
-    /// It is inlined for numbers and reads only the parts of the value: to copy
-    /// a value as a whole that has just been written in parts stalls.
-    #[inline]
     pub(crate) fn to_value(
-        &self,
+        self,
         store: &StoreOpaque,
         ty: ValType,
         what: &str,
     ) -> Result<Value, Error> {
-        Ok(Value::from_bits(match (self, ty) {
-            (Val::I32(value), ValType::I32) => u64::from(*value as u32),
-            (Val::I64(value), ValType::I64) => *value as u64,
-            (Val::F32(bits), ValType::F32) => u64::from(*bits),
-            (Val::F64(bits), ValType::F64) => *bits,
-            _ => return self.reference_to_value(store, ty, what),
-        }))
+        let mut value = Value::default();
+        self.put(store, ty, what, &mut value)?;
+        Ok(value)
     }
 
-    /// The same for a reference. Any other value has another type.
-    #[inline(never)]
-    fn reference_to_value(
+    /// Puts what compiled code knows the value by to a place, if it has the
+    /// type `ty`.
+    ///
+    /// Values are read and written in their own width here, never copied as a
+    /// whole: what has just been written in parts is slow to read as one.
+    #[inline]
+    pub(crate) fn put(
         &self,
         store: &StoreOpaque,
         ty: ValType,
         what: &str,
-    ) -> Result<Value, Error> {
+        place: &mut Value,
+    ) -> Result<(), Error> {
+        match (self, ty) {
+            (Val::I32(value), ValType::I32) => *place = Value::from_word(u64::from(*value as u32)),
+            (Val::I64(value), ValType::I64) => *place = Value::from_word(*value as u64),
+            (Val::F32(bits), ValType::F32) => *place = Value::from_word(u64::from(*bits)),
+            (Val::F64(bits), ValType::F64) => *place = Value::from_word(*bits),
+            (Val::V128(bits), ValType::V128) => *place = Value::from_bits(*bits),
+            _ => return self.put_reference(store, ty, what, place),
+        }
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn put_reference(
+        self,
+        store: &StoreOpaque,
+        ty: ValType,
+        what: &str,
+        place: &mut Value,
+    ) -> Result<(), Error> {
         if !self.fits(store, ty) {
             return Err(LinkError::ValueType { wanted: ty, what: what.to_owned() }.into());
         }
-        Ok(Value::from_bits(match self {
-            Val::I32(_) | Val::I64(_) | Val::F32(_) | Val::F64(_) => {
-                unreachable!("a number has no type but its own")
-            }
-            Val::FuncRef(func) => func.map_or(0, |func| func.to_bits(store)),
-            Val::ExternRef(reference) => reference.map_or(0, |reference| reference.to_bits(store)),
-            Val::ExnRef(reference) => reference.map_or(0, |reference| reference.to_bits(store)),
-        }))
+        *place = Value::from_word(match self {
+            Val::FuncRef(func) => func.map_or(0, |it| it.to_bits(store)),
+            Val::ExternRef(some) => some.map_or(0, |it| it.to_bits(store)),
+            Val::ExnRef(some) => some.map_or(0, |it| it.to_bits(store)),
+            number => unreachable!("{number:?} has no type but its own"),
+        });
+        Ok(())
     }
 
     /// The value of type `ty` that compiled code knows as `value`.
@@ -120,17 +138,29 @@ impl Val {
     /// # Safety
     ///
     /// It must come from compiled code of `store`.
+    pub(crate) unsafe fn from_value(store: &mut StoreOpaque, ty: ValType, value: &Value) -> Val {
+        let mut val = Val::I32(0);
+        // SAFETY: by the contract.
+        unsafe { val.get(store, ty, value) };
+        val
+    }
+
+    /// Becomes the value of type `ty` that compiled code knows as `value`; see
+    /// [`put`](Val::put).
+    ///
+    /// # Safety
+    ///
+    /// It must come from compiled code of `store`.
     #[inline]
-    pub(crate) unsafe fn from_value(store: &mut StoreOpaque, ty: ValType, value: Value) -> Val {
-        let bits = value.bits();
+    pub(crate) unsafe fn get(&mut self, store: &mut StoreOpaque, ty: ValType, value: &Value) {
         match ty {
-            ValType::I32 => Val::I32(bits as i32),
-            ValType::I64 => Val::I64(bits as i64),
-            ValType::F32 => Val::F32(bits as u32),
-            ValType::F64 => Val::F64(bits),
-            ValType::V128 => unreachable!("vectors are not in our features"),
+            ValType::I32 => *self = Val::I32(value.half_word() as i32),
+            ValType::I64 => *self = Val::I64(value.word() as i64),
+            ValType::F32 => *self = Val::F32(value.half_word()),
+            ValType::F64 => *self = Val::F64(value.word()),
+            ValType::V128 => *self = Val::V128(value.bits()),
             // SAFETY: by the contract.
-            ValType::Ref(ty) => unsafe { Val::reference(store, ty, bits) },
+            ValType::Ref(ty) => *self = unsafe { Val::reference(store, ty, value.word()) },
         }
     }
 
@@ -168,6 +198,11 @@ impl Val {
         if let Val::F64(bits) = self { Some(f64::from_bits(*bits)) } else { None }
     }
 
+    /// The vector, if it is a `v128`.
+    pub fn v128(&self) -> Option<V128> {
+        if let Val::V128(bits) = self { Some(V128::from(*bits)) } else { None }
+    }
+
     /// Whether a reference belongs to the store, or is none.
     pub fn belongs_to(&self, store: impl AsContext) -> bool {
         let id = store.as_context().inner.opaque.id;
@@ -201,6 +236,12 @@ impl From<f32> for Val {
 impl From<f64> for Val {
     fn from(value: f64) -> Val {
         Val::F64(value.to_bits())
+    }
+}
+
+impl From<V128> for Val {
+    fn from(value: V128) -> Val {
+        Val::V128(value.into())
     }
 }
 

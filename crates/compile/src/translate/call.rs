@@ -5,7 +5,7 @@
 //! exceptions are caught, the two paths are in a stub instead, see
 //! [`stub`](crate::stub).
 
-use super::{Translator, block_args};
+use super::Translator;
 use crate::callee::Callee;
 use crate::function::clif_trap;
 use crate::signature::{self, POINTER, value_type};
@@ -91,7 +91,7 @@ impl Translator<'_> {
         let count = self.func_type(ty).params().len();
         let mut args = Vec::with_capacity(1 + count);
         args.push(self.vmctx);
-        args.extend(self.stack.drain(self.stack.len() - count..));
+        args.extend(self.popn(count));
         args
     }
 
@@ -177,13 +177,15 @@ impl Translator<'_> {
 
         self.continue_in(host);
         let values = self.call_host(ty, code, environment, &args[1..]);
-        self.ins().jump(done, &block_args(&values));
+        let values = self.block_args(&values);
+        self.ins().jump(done, &values);
 
         self.continue_in(wasm);
         args[0] = environment;
         let signature = self.wasm_signature(ty);
         let values = self.emit_call(Target::Indirect(signature, code), &args);
-        self.ins().jump(done, &block_args(&values));
+        let values = self.block_args(&values);
+        self.ins().jump(done, &values);
 
         self.continue_in(done);
         self.builder.block_params(done).to_vec()

@@ -1,6 +1,6 @@
 //! Blocks, loops, branches and returns.
 
-use super::{Translator, block_args};
+use super::Translator;
 use crate::signature::value_type;
 use cranelift_codegen::ir::{Block, BlockArg, BlockCall, InstBuilder, JumpTableData, Value};
 use wasmparser::{BlockType, BrTable, Operator};
@@ -54,8 +54,10 @@ impl Translator<'_> {
                 let (params, results) = self.block_type(*blockty);
                 let header = self.block_with(&params);
                 let end = self.block_with(&results);
-                let args = self.popn(params.len());
-                self.ins().jump(header, &block_args(&args));
+                let height = self.stack.len() - params.len();
+                let args = self.operands_above(height);
+                self.stack.truncate(height);
+                self.ins().jump(header, &args);
                 self.builder.switch_to_block(header);
                 self.stack.extend_from_slice(self.builder.block_params(header));
                 self.push_frame(Kind::Loop, header, end, params.len(), params.len());
@@ -164,7 +166,7 @@ impl Translator<'_> {
         let frame = self.frame();
         frame.end_reached = true;
         let (end, height) = (frame.end, frame.height);
-        let results = block_args(&self.stack[height..]);
+        let results = self.operands_above(height);
         self.ins().jump(end, &results);
     }
 
@@ -192,7 +194,8 @@ impl Translator<'_> {
             Kind::Then { otherwise, params } => {
                 // Without a second arm, the parameters are the results.
                 self.builder.switch_to_block(otherwise);
-                self.ins().jump(frame.end, &block_args(&params));
+                let results = self.block_args(&params);
+                self.ins().jump(frame.end, &results);
                 frame.end_reached = true;
             }
             Kind::Catching { outer } => self.finish_catching(outer, frame.height),
@@ -221,8 +224,8 @@ impl Translator<'_> {
         let at = self.control.len() - 1 - depth as usize;
         let frame = &mut self.control[at];
         frame.end_reached |= !matches!(frame.kind, Kind::Loop);
-        let args = &self.stack[self.stack.len() - frame.branch_arity..];
-        (frame.target, block_args(args))
+        let (target, arity) = (frame.target, frame.branch_arity);
+        (target, self.operands_above(self.stack.len() - arity))
     }
 
     fn br_table(&mut self, targets: &BrTable<'_>) {

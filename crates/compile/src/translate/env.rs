@@ -1,7 +1,8 @@
 //! What the functions of a module share while they are translated.
 
+use crate::signature::VECTOR;
 use crate::{Options, isa};
-use cranelift_codegen::ir::{InstBuilder, Value, types};
+use cranelift_codegen::ir::{ConstantData, InstBuilder, Type, Value, types};
 use cranelift_codegen::isa::TargetIsa;
 use cranelift_frontend::FunctionBuilder;
 use wasmprof_image::abi::VmctxLayout;
@@ -12,10 +13,14 @@ pub(crate) struct ModuleEnv<'a> {
     pub(crate) module: &'a Module,
     pub(crate) isa: &'a dyn TargetIsa,
     pub(crate) layout: VmctxLayout,
-    /// No access to a memory with a 32-bit index needs a check.
+    /// Memories whose type allows it have a guard.
     pub(crate) guarded_memories: bool,
+    /// An exchange is the fastest atomic store.
+    pub(crate) stores_by_exchange: bool,
     /// Rounding a float is an instruction.
     pub(crate) rounds_floats: bool,
+    /// Any shuffle of bytes is instructions.
+    pub(crate) shuffles_bytes: bool,
     /// NaNs that arithmetic makes have all the same bits.
     pub(crate) canonicalize_nans: bool,
 }
@@ -27,7 +32,9 @@ impl<'a> ModuleEnv<'a> {
             isa,
             layout: VmctxLayout::new(module),
             guarded_memories: options.guarded_memories,
+            stores_by_exchange: isa::stores_by_exchange(isa),
             rounds_floats: isa::rounds_floats(isa),
+            shuffles_bytes: isa::shuffles_bytes(isa),
             canonicalize_nans: options.canonicalize_nans,
         }
     }
@@ -39,15 +46,17 @@ impl<'a> ModuleEnv<'a> {
             _ if global.ty.mutable => None,
             ConstExpr::One(ConstOp::I32(value)) => Some(Constant::I32(*value)),
             ConstExpr::One(ConstOp::I64(value)) => Some(Constant::I64(*value)),
+            ConstExpr::One(ConstOp::V128(value)) => Some(Constant::V128(*value)),
             _ => None,
         }
     }
 }
 
-/// An integer known at compile time.
+/// An integer or a vector known at compile time.
 pub(super) enum Constant {
     I32(i32),
     I64(i64),
+    V128(u128),
 }
 
 impl Constant {
@@ -55,6 +64,14 @@ impl Constant {
         match *self {
             Constant::I32(value) => builder.ins().iconst(types::I32, i64::from(value)),
             Constant::I64(value) => builder.ins().iconst(types::I64, value),
+            Constant::V128(value) => vector(builder, VECTOR, value),
         }
     }
+}
+
+/// A constant vector; its first lane is in the low bits.
+pub(super) fn vector(builder: &mut FunctionBuilder<'_>, ty: Type, value: u128) -> Value {
+    let data = ConstantData::from(&value.to_le_bytes()[..]);
+    let constant = builder.func.dfg.constants.insert(data);
+    builder.ins().vconst(ty, constant)
 }

@@ -1,6 +1,28 @@
-//! The processor: jumping to a handler, and where frames keep what.
+//! The processor: jumping to a handler, where frames keep what, and what a
+//! vector is.
 
 use crate::vm::StoreContext;
+
+/// What the system's calling convention passes in a vector register, and
+/// compiled code takes for a vector. Rust warns of it in `extern "C"` functions
+/// as of any type without a layout in memory to rely on; passing it relies on
+/// the convention alone.
+#[cfg(target_arch = "x86_64")]
+pub(crate) type Vector = std::arch::x86_64::__m128i;
+
+/// The vector with these bits, the first lane in the low ones.
+#[inline]
+pub(crate) fn vector_from_bits(bits: u128) -> Vector {
+    // SAFETY: both have 16 bytes, in the same order, and any bits are valid.
+    unsafe { std::mem::transmute(bits) }
+}
+
+/// The bits of a vector.
+#[inline]
+pub(crate) fn bits_of_vector(vector: Vector) -> u128 {
+    // SAFETY: as above.
+    unsafe { std::mem::transmute(vector) }
+}
 
 /// Where a frame of compiled code goes on when something is raised.
 #[derive(Clone, Copy, Debug)]

@@ -115,7 +115,7 @@ impl Exceptions {
                 unsafe { (ExceptionData::values(exception), exception.as_ref().tag.as_ref().ty) };
             for (value, ty) in values.iter().zip(ty.func_type().params()) {
                 if is_exception(*ty) {
-                    keep(value.bits() as usize, &mut pending);
+                    keep(value.word() as usize, &mut pending);
                 }
             }
         }
@@ -178,8 +178,8 @@ mod tests {
         let [inner, outer, lost] = [(); 3].map(|()| exceptions.add(tag));
         // SAFETY: all are alive; the integer is no reference, whatever its bits.
         unsafe {
-            ExceptionData::values(outer)[1] = Value::from_bits(inner.as_ptr() as u64);
-            ExceptionData::values(outer)[0] = Value::from_bits(lost.as_ptr() as u64);
+            ExceptionData::values(outer)[1] = Value::from_word(inner.as_ptr() as u64);
+            ExceptionData::values(outer)[0] = Value::from_word(lost.as_ptr() as u64);
             exceptions.collect([outer.as_ptr() as usize, 7, 0]);
             assert_eq!(exceptions.len(), 2);
             assert_eq!(ExceptionData::values(inner).len(), 2);
