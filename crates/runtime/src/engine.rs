@@ -2,7 +2,7 @@
 
 use crate::code::Code;
 use crate::error::resource;
-use crate::sys::signals;
+use crate::sys::{reservation, signals};
 use crate::{BoxError, Error};
 use std::fmt;
 use std::sync::Arc;
@@ -47,6 +47,13 @@ struct Inner {
     agents: Arc<Agents>,
     compiler: Box<dyn StubCompiler>,
     stubs: TypeMap<Stubs>,
+}
+
+impl Drop for Inner {
+    /// What memories of the engine have left is not kept for nobody.
+    fn drop(&mut self) {
+        reservation::release_all();
+    }
 }
 
 /// Addresses of the stubs for a type, and what keeps them mapped.
