@@ -114,7 +114,7 @@ const LAYERS: &[Layer] = &[
         ],
         optional: &["wasmprof-agents", "wasmprof-report", "wasmprof-sampler"],
         others: &["rayon"],
-        unsafe_code: Forbidden,
+        unsafe_code: Needed,
     },
     Layer {
         package: "wasmprof-cli",

@@ -96,7 +96,9 @@ impl fmt::Debug for Engine {
 
 struct Stubs(Arc<Compiler>);
 
-impl StubCompiler for Stubs {
+// SAFETY: the compiler's stubs are what the trait asks for.
+#[allow(unsafe_code)]
+unsafe impl StubCompiler for Stubs {
     fn compile_stubs(&self, ty: &FuncType) -> Result<CodeImage, BoxError> {
         self.0.compile_stubs(ty).map_err(Into::into)
     }

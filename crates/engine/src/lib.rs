@@ -1,9 +1,10 @@
 //! Embed wasmprof: compile WebAssembly, link it, run it, and let profilers see it.
 //!
 //! ```
+//! # #[cfg(not(feature = "wat"))] fn main() {}
 //! use wasmprof_engine::{Config, Engine, Linker, Module, Store};
 //!
-//! # fn main() -> Result<(), wasmprof_engine::Error> {
+//! # #[cfg(feature = "wat")] fn main() -> Result<(), wasmprof_engine::Error> {
 //! let engine = Engine::new(Config::new())?;
 //! let module = Module::new(&engine, r#"(module
 //!     (import "host" "double" (func $double (param i32) (result i32)))
@@ -24,7 +25,7 @@
 //! of it; everything that runs is in [`wasmprof_runtime`], whose items are here
 //! too; programs get their files and arguments from [`wasi`].
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod config;
 mod engine;

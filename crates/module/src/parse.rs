@@ -16,8 +16,9 @@ use std::sync::OnceLock;
 use wasmparser::{DataKind, ElementKind, ExternalKind, Parser, Payload, TypeRef};
 use wasmparser::{ValidPayload, Validator};
 
-/// Parses a binary; see [`Module::parse`].
-pub(crate) fn module(wasm: Vec<u8>) -> Result<Parsed, Error> {
+/// Parses a binary; see [`Module::parse`] and, for whether the bodies are to be
+/// validated, [`Module::parse_unchecked`].
+pub(crate) fn module(wasm: Vec<u8>, check_bodies: bool) -> Result<Parsed, Error> {
     if u32::try_from(wasm.len()).is_err() {
         return Err(Error::TooLarge { size: wasm.len() });
     }
@@ -52,6 +53,7 @@ pub(crate) fn module(wasm: Vec<u8>) -> Result<Parsed, Error> {
         let payload = payload?;
         if let ValidPayload::Func(validator, body) = validator.payload(&payload)? {
             let index = FuncIndex(module.imported_functions + bodies.len() as u32);
+            let validator = check_bodies.then_some(validator);
             bodies.push(Body { index, range: usize_range(body.range()), validator });
         }
         section(&mut module, payload)?;

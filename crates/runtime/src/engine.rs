@@ -11,7 +11,12 @@ use wasmprof_image::{Agents, CodeImage};
 use wasmprof_module::FuncType;
 
 /// Makes the stubs by which the host and compiled code call each other.
-pub trait StubCompiler: Send + Sync {
+///
+/// # Safety
+///
+/// The stubs must be those that [`abi`](wasmprof_image::abi) describes: their
+/// code will run, and nothing here checks it.
+pub unsafe trait StubCompiler: Send + Sync {
     /// An image with three symbols for functions of type `ty`: the entry from
     /// the host, the adapter for host functions behind references, and the code
     /// of host functions that take an array.
