@@ -64,7 +64,7 @@ const LAYERS: &[Layer] = &[
         folder: "crates/runtime",
         ours: &["wasmprof-image", "wasmprof-module"],
         optional: &[],
-        others: &["libc", "rustix"],
+        others: &["anyhow", "libc", "rustix"],
         unsafe_code: Needed,
     },
     Layer {

@@ -7,6 +7,7 @@
 
 use crate::code::{CodePlace, place_at};
 use crate::error::resource;
+use crate::host_error::error_of;
 use crate::store::{Pending, StoreOpaque};
 use crate::sys::{arch, stack};
 use crate::vm::{FuncRef, StoreContext, Value};
@@ -153,24 +154,9 @@ unsafe fn leave_failure(store: *mut StoreContext, failure: Failure) {
     unsafe {
         let pending = match failure {
             Failure::Panic(payload) => Pending::Panic(payload),
-            Failure::Error(error) => Pending::Error(host_error(store, error)),
+            Failure::Error(error) => Pending::Error(error_of(error, || backtrace(store, None))),
         };
         (*store.cast::<StoreOpaque>()).pending = Some(pending);
-    }
-}
-
-/// What becomes of an error that a host function returned: a trap or an error
-/// of ours stays what it is.
-unsafe fn host_error(store: *mut StoreContext, error: BoxError) -> Error {
-    let error = match error.downcast::<Error>() {
-        Ok(ours) => return *ours,
-        Err(other) => other,
-    };
-    // SAFETY: the callers' contract.
-    let backtrace = unsafe { backtrace(store, None) };
-    match error.downcast::<Trap>() {
-        Ok(trap) => Error::Trap(Trap { code: trap.code, backtrace }),
-        Err(error) => Error::Host { error, backtrace },
     }
 }
 

@@ -1,6 +1,7 @@
 //! What can go wrong, and where the program was when it did.
 
 use crate::code::CodePlace;
+use crate::host_error;
 use std::fmt;
 use std::path::PathBuf;
 use wasmprof_image::{SymbolKind, TrapCode, WasmOffset};
@@ -30,7 +31,8 @@ pub enum Error {
     Trap(Trap),
     /// A host function failed.
     Host {
-        /// What it returned.
+        /// What it returned. For its type, ask [`Error::downcast_ref`], which
+        /// knows of the boxes that errors come in.
         error: BoxError,
         /// The WebAssembly functions that were running.
         backtrace: Backtrace,
@@ -45,19 +47,55 @@ pub enum Error {
 }
 
 impl Error {
-    /// The trap, if that is what happened.
+    /// An error for a host function to return; a text is one, too. The backtrace
+    /// is filled in when the function returns it. Traps, trap codes and errors
+    /// of this type stay what they are.
+    pub fn new(error: impl Into<BoxError> + 'static) -> Error {
+        host_error::error_of(host_error::boxed(error), Backtrace::default)
+    }
+
+    /// The trap, if that is what happened: also if a host function has put
+    /// another error around it.
     pub fn trap(&self) -> Option<&Trap> {
         match self {
             Error::Trap(trap) => Some(trap),
+            Error::Host { error, .. } => host_error::find(&**error),
             _ => None,
         }
     }
 
-    /// The error of this type that a host function returned, if one did.
-    pub fn downcast_ref<E: std::error::Error + 'static>(&self) -> Option<&E> {
+    /// The error of this type that a host function returned, on its own, in an
+    /// `anyhow::Error` (with the feature `anyhow`), or as the source of another.
+    /// What other errors were made from is found as well: a
+    /// [`LinkError`], say, or what the system said.
+    ///
+    /// When this error has become an `anyhow::Error`, ask that one for an
+    /// `Error` first.
+    pub fn downcast_ref<E: std::error::Error + Send + Sync + 'static>(&self) -> Option<&E> {
+        host_error::find(match self {
+            Error::Module(error) => error,
+            Error::Link(error) => &**error,
+            Error::Trap(trap) => trap,
+            Error::Resource { error, .. } => error,
+            Error::Compile(error) | Error::File { error, .. } | Error::Host { error, .. } => {
+                &**error
+            }
+        })
+    }
+
+    /// The error of this type that a host function returned, on its own or in
+    /// an `anyhow::Error` (with the feature `anyhow`). It takes the place of
+    /// this one, whose backtrace is gone then.
+    ///
+    /// # Errors
+    ///
+    /// This error again, if it has no such error or only as a source.
+    pub fn downcast<E: std::error::Error + Send + Sync + 'static>(self) -> Result<E, Error> {
         match self {
-            Error::Host { error, .. } => error.downcast_ref(),
-            _ => None,
+            Error::Host { error, backtrace } => {
+                host_error::take(error).map_err(|error| Error::Host { error, backtrace })
+            }
+            other => Err(other),
         }
     }
 
@@ -113,6 +151,32 @@ impl From<LinkError> for Error {
 impl From<Trap> for Error {
     fn from(trap: Trap) -> Self {
         Error::Trap(trap)
+    }
+}
+
+impl From<TrapCode> for Error {
+    fn from(code: TrapCode) -> Self {
+        Error::Trap(Trap::new(code))
+    }
+}
+
+impl From<MemoryAccessError> for Error {
+    fn from(error: MemoryAccessError) -> Self {
+        Error::new(error)
+    }
+}
+
+impl From<BoxError> for Error {
+    fn from(error: BoxError) -> Self {
+        Error::new(error)
+    }
+}
+
+/// With its contexts and its backtrace; see [`Error::new`].
+#[cfg(feature = "anyhow")]
+impl From<anyhow::Error> for Error {
+    fn from(error: anyhow::Error) -> Self {
+        Error::new(error)
     }
 }
 

@@ -7,6 +7,7 @@
 //! returns; an error or a panic is raised when everything in it is dropped.
 
 use crate::call::{self, Failure};
+use crate::host_error::boxed;
 use crate::typed::WasmTy;
 use crate::vm::{Value, VmctxHead};
 use crate::{BoxError, Caller, Error, ExternRef, Func, Val};
@@ -162,7 +163,7 @@ unsafe impl HostResult for () {
 }
 
 // SAFETY: as the result on success; an error does not return.
-unsafe impl<R: HostResult, E: Into<BoxError>> HostResult for Result<R, E> {
+unsafe impl<R: HostResult, E: Into<BoxError> + 'static> HostResult for Result<R, E> {
     type Return = R::Return;
     type Out = R::Out;
 
@@ -175,7 +176,7 @@ unsafe impl<R: HostResult, E: Into<BoxError>> HostResult for Result<R, E> {
         match self {
             // SAFETY: by the contract.
             Ok(value) => unsafe { value.finish(vmctx, out) },
-            Err(error) => Err(error.into()),
+            Err(error) => Err(boxed(error)),
         }
     }
 }

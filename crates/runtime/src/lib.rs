@@ -18,6 +18,7 @@ mod externref;
 mod func;
 mod global;
 mod host;
+mod host_error;
 mod instance;
 mod linker;
 mod memory;
