@@ -45,8 +45,15 @@ impl Config {
         self
     }
 
-    /// How much stack WebAssembly may use, in bytes. What the thread's own
-    /// stack has is a limit too, less 128 KiB for host functions.
+    /// How much stack WebAssembly may use, in bytes, 512 KiB if nothing is said;
+    /// beyond, it traps with [`StackOverflow`](crate::TrapCode::StackOverflow).
+    /// It counts from the outermost call into a store, with the host functions
+    /// in between.
+    ///
+    /// What the thread's own stack has, less 128 KiB for host functions, is a
+    /// limit too, so that any large number means "all there is". On a thread
+    /// with less, every function that calls another one traps. 0 is an error of
+    /// [`Engine::new`](crate::Engine::new).
     pub fn max_wasm_stack(mut self, bytes: usize) -> Self {
         self.max_wasm_stack = bytes;
         self

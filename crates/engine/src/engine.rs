@@ -33,8 +33,8 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// If no code can be made for this machine, or trap handling or threads
-    /// cannot be set up.
+    /// If the configuration makes no sense, no code can be made for this
+    /// machine, or trap handling or threads cannot be set up.
     pub fn new(config: Config) -> Result<Engine, Error> {
         let guarded = config.guarded_memories.unwrap_or_else(wasmprof_runtime::can_reserve_guards);
         let mut options: Options = config.options;

@@ -77,8 +77,13 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// If the signal handlers cannot be installed.
+    /// If compiled code is to have no stack, or the signal handlers cannot be
+    /// installed.
     pub fn new(config: RuntimeConfig) -> Result<Engine, Error> {
+        if config.max_wasm_stack == 0 {
+            let why = "`max_wasm_stack` is 0 bytes, and every function takes some";
+            return Err(Error::Config(why.to_owned()));
+        }
         signals::install().map_err(|error| resource("signal handlers".to_owned(), error))?;
         let inner = Inner {
             max_wasm_stack: config.max_wasm_stack,

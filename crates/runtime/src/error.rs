@@ -14,6 +14,8 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync + 'static>;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
+    /// An engine cannot be set up like this; the text says why.
+    Config(String),
     /// The bytes are not a module that can be used.
     Module(wasmprof_module::Error),
     /// The module is valid and could still not be compiled.
@@ -73,6 +75,7 @@ impl Error {
     /// `Error` first.
     pub fn downcast_ref<E: std::error::Error + Send + Sync + 'static>(&self) -> Option<&E> {
         host_error::find(match self {
+            Error::Config(_) => return None,
             Error::Module(error) => error,
             Error::Link(error) => &**error,
             Error::Trap(trap) => trap,
@@ -112,6 +115,7 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Error::Config(why) => f.write_str(why),
             Error::Module(error) => error.fmt(f),
             Error::Compile(error) => error.fmt(f),
             Error::File { path, error } => write!(f, "{}: {error}", path.display()),
@@ -218,6 +222,8 @@ pub enum LinkError {
     },
     /// The module was made for another engine than the store.
     OtherEngine,
+    /// The linker was made for another engine than the store.
+    OtherEnginesLinker,
     /// A name has been defined already.
     AlreadyDefined {
         /// Module part of the name.
@@ -262,6 +268,12 @@ pub enum LinkError {
         /// How many.
         elements: u64,
     },
+    /// Nothing can have this type: its least size is above its largest, or
+    /// above what any memory or table may have.
+    ImpossibleSize {
+        /// The type of a memory or table.
+        ty: ExternType,
+    },
     /// A memory or table cannot grow so far.
     CannotGrow {
         /// The size before.
@@ -293,6 +305,9 @@ impl fmt::Display for LinkError {
             LinkError::OtherEngine => f.write_str(
                 "the module was compiled for another engine than the one that the store is of",
             ),
+            LinkError::OtherEnginesLinker => f.write_str(
+                "the linker was made for another engine than the one that the store is of",
+            ),
             LinkError::AlreadyDefined { module, name } => {
                 write!(f, "`{module}` `{name}` is defined twice")
             }
@@ -313,6 +328,9 @@ impl fmt::Display for LinkError {
             LinkError::ImmutableGlobal => f.write_str("the global is constant and cannot be set"),
             LinkError::TableTooLarge { elements } => {
                 write!(f, "a table of {elements} elements is larger than any may be")
+            }
+            LinkError::ImpossibleSize { ty } => {
+                write!(f, "there can be no {ty}: its least size is larger than it may be")
             }
             LinkError::CannotGrow { from, by } => write!(f, "cannot grow from {from} by {by}"),
             LinkError::NoElement { index } => write!(f, "the table has no element {index}"),

@@ -252,7 +252,12 @@ macro_rules! tuple_results {
 
 /// Closures that can become host functions: with 0 to 16 parameters, with or
 /// without a [`Caller`] before them.
-pub trait IntoFunc<T, Params, Results>: Send + Sync + 'static {
+///
+/// # Safety
+///
+/// The host function must be one for stores whose data is a `T`, and must keep
+/// to the convention that compiled code calls it by.
+pub unsafe trait IntoFunc<T, Params, Results>: Send + Sync + 'static {
     /// The host function.
     #[doc(hidden)]
     fn into_host_func(self) -> Arc<HostFunc>;
@@ -260,7 +265,9 @@ pub trait IntoFunc<T, Params, Results>: Send + Sync + 'static {
 
 macro_rules! into_func {
     ($($name:ident)*) => {
-        impl<T, F, $($name,)* R> IntoFunc<T, ($($name,)*), R> for F
+        // SAFETY: the closure sees nothing of the store's data, and the function
+        // below is the convention.
+        unsafe impl<T, F, $($name,)* R> IntoFunc<T, ($($name,)*), R> for F
         where
             F: Fn($($name),*) -> R + Send + Sync + 'static,
             $($name: WasmTy,)*
@@ -296,7 +303,9 @@ macro_rules! into_func {
             }
         }
 
-        impl<T: 'static, F, $($name,)* R> IntoFunc<T, (Caller<'_, T>, $($name,)*), R> for F
+        // SAFETY: the closure takes the data for a `T`, and the function below is
+        // the convention.
+        unsafe impl<T: 'static, F, $($name,)* R> IntoFunc<T, (Caller<'_, T>, $($name,)*), R> for F
         where
             F: Fn(Caller<'_, T>, $($name),*) -> R + Send + Sync + 'static,
             $($name: WasmTy,)*

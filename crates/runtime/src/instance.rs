@@ -64,6 +64,15 @@ impl Extern {
         }
     }
 
+    pub(crate) fn store_id(&self) -> StoreId {
+        match self {
+            Extern::Func(func) => func.store_id(),
+            Extern::Memory(memory) => memory.store_id(),
+            Extern::Table(table) => table.store_id(),
+            Extern::Global(global) => global.store_id(),
+        }
+    }
+
     pub(crate) fn of_instance(
         store: &mut StoreOpaque,
         instance: NonNull<InstanceData>,

@@ -12,6 +12,8 @@
 
 mod call;
 mod code;
+#[cfg(doctest)]
+mod does_not_compile;
 mod engine;
 mod error;
 mod externref;

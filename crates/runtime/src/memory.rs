@@ -4,7 +4,10 @@ use crate::store::{StoreId, StoreInner, StoreOpaque};
 use crate::vm::LinearMemory;
 use crate::{AsContext, AsContextMut, Error, LinkError, MemoryAccessError, StoreMut, StoreRef};
 use std::ptr::NonNull;
-use wasmprof_module::MemoryType;
+use wasmprof_module::{ExternType, MemoryType};
+
+/// The most pages that a memory with 32-bit addresses has.
+const MAX_PAGES: u64 = 1 << 16;
 
 /// A linear memory of a store.
 ///
@@ -41,10 +44,14 @@ impl Memory {
     ///
     /// # Errors
     ///
-    /// If the system does not give the address space.
+    /// If the memory is larger than any may be, its maximum is below its
+    /// minimum, or the system does not give the address space.
     pub fn new(mut store: impl AsContextMut, ty: MemoryType) -> Result<Memory, Error> {
         let mut store = store.as_context_mut();
         let store = store.opaque();
+        if ty.minimum > ty.maximum.unwrap_or(u64::MAX).min(MAX_PAGES) {
+            return Err(LinkError::ImpossibleSize { ty: ExternType::Memory(ty) }.into());
+        }
         let memory = LinearMemory::new(ty, store.engine.guarded_memories())?;
         let storage = store.memories.add(memory);
         Ok(Memory::of(store, storage))
@@ -60,6 +67,10 @@ impl Memory {
         store.opaque.check(self.store);
         // SAFETY: the store owns it and is borrowed mutably as long.
         unsafe { &mut *self.storage.as_ptr() }
+    }
+
+    pub(crate) fn store_id(&self) -> StoreId {
+        self.store
     }
 
     /// Its type; the minimum is the current size.

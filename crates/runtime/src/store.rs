@@ -109,9 +109,27 @@ pub(crate) struct StoreInner<T> {
 
 /// Everything that a program has at run time, and data of the embedder's that
 /// its host functions can reach.
+///
+/// # Examples
+///
+/// ```
+/// use wasmprof_engine::*;
+/// let engine = Engine::new(Config::new())?;
+/// let mut store = Store::new(&engine, 7);
+/// let module = Module::new(&engine, "(module)")?;
+/// Instance::new(&mut store, &module, &[])?;
+/// assert_eq!(store.into_data(), 7);
+/// # Ok::<(), Error>(())
+/// ```
+///
+/// A store can move to another thread between calls. What its handles stand for
+/// goes with it: a handle used with another store, or after its own is gone,
+/// panics.
 pub struct Store<T> {
     inner: NonNull<StoreInner<T>>,
     owns: PhantomData<StoreInner<T>>,
+    /// Host functions in the store rely on exactly this type of data.
+    exact: PhantomData<fn(T) -> T>,
 }
 
 // SAFETY: a store owns what it points to. Closures and references of the host
@@ -141,7 +159,7 @@ impl<T> Store<T> {
             externrefs: Vec::new(),
         };
         let inner = NonNull::from(Box::leak(Box::new(StoreInner { opaque, data })));
-        Store { inner, owns: PhantomData }
+        Store { inner, owns: PhantomData, exact: PhantomData }
     }
 
     /// The embedder's data.
