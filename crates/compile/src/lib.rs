@@ -38,6 +38,9 @@ pub struct Options {
     /// that no access of a 32-bit index and offset needs a check. If not,
     /// accesses are checked one by one.
     pub guarded_memories: bool,
+    /// Look at each function entry and loop head whether the store's deadline
+    /// is reached.
+    pub epoch_interruption: bool,
     /// Use what the processor of this machine has beyond the base architecture.
     pub native_features: bool,
     /// Check the intermediate code for mistakes of the translator.
@@ -50,6 +53,7 @@ impl Default for Options {
             strategy: Strategy::Optimized,
             canonicalize_nans: false,
             guarded_memories: true,
+            epoch_interruption: false,
             native_features: true,
             verify: cfg!(debug_assertions),
         }

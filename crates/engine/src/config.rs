@@ -72,6 +72,21 @@ impl Config {
         self
     }
 
+    /// Whether programs can be interrupted: compiled code then looks, at the
+    /// entry of each function and at the head of each loop, whether the epoch of
+    /// the engine has reached the deadline of the store. If not, which is what
+    /// happens if nothing is said, code has no instruction for it.
+    ///
+    /// See [`Engine::increment_epoch`](crate::Engine::increment_epoch) and
+    /// [`Store::set_epoch_deadline`](crate::Store::set_epoch_deadline): a store
+    /// whose deadline nobody sets is interrupted at once. What the host does,
+    /// and one instruction that moves much memory, end before programs are
+    /// interrupted.
+    pub fn epoch_interruption(mut self, interruptible: bool) -> Self {
+        self.options.epoch_interruption = interruptible;
+        self
+    }
+
     /// Whether code may use what the processor of this machine has beyond the
     /// base architecture.
     pub fn native_features(mut self, native: bool) -> Self {

@@ -29,21 +29,18 @@
 
 mod config;
 mod engine;
-mod module;
 
 pub use config::Config;
-pub use engine::Engine;
-pub use module::Module;
 pub use wasmprof_compile::Strategy;
 pub use wasmprof_image::{AgentError, LoadedImage, ProfilingAgent};
 /// Why something was not done.
 pub use wasmprof_runtime::Error;
 pub use wasmprof_runtime::{
-    AsContext, AsContextMut, Backtrace, BoxError, Caller, ExportType, Extern, ExternRef,
+    AsContext, AsContextMut, Backtrace, BoxError, Caller, Engine, ExportType, Extern, ExternRef,
     ExternType, Frame, Func, FuncType, Global, GlobalType, HeapType, HostResult, ImportType,
-    Instance, IntoFunc, LinkError, Linker, Memory, MemoryAccessError, MemoryType, RefType, Store,
-    StoreMut, StoreRef, Table, TableType, Trap, TrapCode, TypedFunc, Val, ValType, WasmParams,
-    WasmResults, WasmTy,
+    Instance, IntoFunc, LinkError, Linker, Memory, MemoryAccessError, MemoryType, Module, RefType,
+    Store, StoreMut, StoreRef, Table, TableType, Trap, TrapCode, TypedFunc, UpdateDeadline, Val,
+    ValType, WasmParams, WasmResults, WasmTy,
 };
 
 /// Profiling agents to choose from.

@@ -56,6 +56,8 @@ trap_codes! {
     InvalidConversionToInteger = 9, "invalid conversion to integer";
     /// Calls are nested too deeply for the stack.
     StackOverflow = 10, "call stack exhausted";
+    /// The deadline of the store was reached. Not of the specification.
+    Interrupt = 32, "interrupt";
 }
 
 impl std::error::Error for TrapCode {}

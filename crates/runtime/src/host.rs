@@ -106,10 +106,13 @@ unsafe extern "C" fn dynamic<T>(
 ///
 /// # Safety
 ///
-/// Must be called by a host function that compiled code has called with
-/// `vmctx`, with nothing in it left to drop.
+/// Must be called by a host function, or a builtin, that compiled code has
+/// called with `vmctx`, with nothing in it left to drop.
 #[inline]
-unsafe fn settle<R>(vmctx: *mut VmctxHead, outcome: std::thread::Result<Result<R, BoxError>>) -> R {
+pub(crate) unsafe fn settle<R>(
+    vmctx: *mut VmctxHead,
+    outcome: std::thread::Result<Result<R, BoxError>>,
+) -> R {
     let failure = match outcome {
         Ok(Ok(value)) => return value,
         Ok(Err(error)) => Failure::Error(error),

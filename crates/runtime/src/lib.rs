@@ -7,14 +7,16 @@
 //! finds them again by address, and `sys` is the operating system and the
 //! processor.
 //!
-//! Code comes here as a [`CodeImage`](wasmprof_image::CodeImage). Making it is
-//! left to whoever sets up the [`Engine`], as is choosing profiling agents.
+//! Code comes here as a [`CodeImage`](wasmprof_image::CodeImage), from the
+//! compiler that an [`Engine`] is set up with. Making one is left to others, as
+//! is choosing profiling agents.
 
 mod call;
 mod code;
 #[cfg(doctest)]
 mod does_not_compile;
 mod engine;
+mod epoch;
 mod error;
 mod externref;
 mod func;
@@ -25,6 +27,7 @@ mod instance;
 mod linker;
 mod memory;
 mod module;
+mod source;
 mod store;
 mod sys;
 mod table;
@@ -32,7 +35,8 @@ mod typed;
 mod value;
 mod vm;
 
-pub use engine::{Engine, RuntimeConfig, StubCompiler};
+pub use engine::{Compile, Engine, EngineConfig, RuntimeConfig};
+pub use epoch::UpdateDeadline;
 pub use error::{Backtrace, BoxError, Error, Frame, LinkError, MemoryAccessError, Trap};
 pub use externref::ExternRef;
 pub use func::Func;

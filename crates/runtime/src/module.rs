@@ -45,7 +45,7 @@ impl Module {
     /// The image must be as the compiler made it, with the options that the
     /// engine was set up for, from bodies that are valid: its code will run, and
     /// nothing here checks it.
-    pub unsafe fn load(engine: &Engine, image: CodeImage) -> Result<Module, Error> {
+    pub(crate) unsafe fn load(engine: &Engine, image: CodeImage) -> Result<Module, Error> {
         let Some(wasm) = image.module.clone() else {
             return Err(Error::Compile("the code image has no module".into()));
         };

@@ -3,15 +3,18 @@
 //! What compiled code and handles point to is allocated one by one and stays
 //! where it is until the store is dropped.
 
+use crate::epoch::{self, CallBack};
 use crate::host::HostFunc;
 use crate::instance::Extern;
 use crate::vm::{
-    FuncRef, HostFunction, InstanceData, LinearMemory, StoreContext, TableStorage, Vmctx, VmctxHead,
+    Epoch, FuncRef, HostFunction, InstanceData, LinearMemory, StoreContext, TableStorage, Vmctx,
+    VmctxHead,
 };
 use crate::{Engine, Error};
 use std::any::Any;
 use std::fmt;
 use std::marker::PhantomData;
+use std::mem::offset_of;
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -57,6 +60,9 @@ pub(crate) enum Pending {
 #[repr(C)]
 pub struct StoreOpaque {
     context: StoreContext,
+    pub(crate) epoch: Epoch,
+    /// What is done when the deadline is reached; `None` is a trap.
+    pub(crate) on_epoch: Option<CallBack>,
     pub(crate) id: StoreId,
     pub(crate) engine: Engine,
     pub(crate) pending: Option<Pending>,
@@ -105,7 +111,16 @@ impl StoreOpaque {
 pub(crate) struct StoreInner<T> {
     pub(crate) opaque: StoreOpaque,
     pub(crate) data: T,
+    pub(crate) hooks: Hooks<T>,
 }
+
+/// Closures of the embedder's that are called while programs run.
+pub(crate) struct Hooks<T> {
+    pub(crate) epoch: Option<epoch::Callback<T>>,
+}
+
+// The deadline follows the context.
+const _: () = assert!(offset_of!(StoreOpaque, epoch) == size_of::<StoreContext>());
 
 /// Everything that a program has at run time, and data of the embedder's that
 /// its host functions can reach.
@@ -145,6 +160,8 @@ impl<T> Store<T> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let opaque = StoreOpaque {
             context: StoreContext::new(),
+            epoch: Epoch { counter: engine.epoch_address(), deadline: 0 },
+            on_epoch: None,
             id: StoreId(NEXT.fetch_add(1, Ordering::Relaxed)),
             engine: engine.clone(),
             pending: None,
@@ -158,7 +175,8 @@ impl<T> Store<T> {
             host_funcs: Vec::new(),
             externrefs: Vec::new(),
         };
-        let inner = NonNull::from(Box::leak(Box::new(StoreInner { opaque, data })));
+        let hooks = Hooks { epoch: None };
+        let inner = NonNull::from(Box::leak(Box::new(StoreInner { opaque, data, hooks })));
         Store { inner, owns: PhantomData, exact: PhantomData }
     }
 

@@ -18,6 +18,8 @@ pub(crate) struct ModuleEnv<'a> {
     pub(crate) rounds_floats: bool,
     /// NaNs that arithmetic makes have all the same bits.
     pub(crate) canonicalize_nans: bool,
+    /// Functions and loops look whether they are to be interrupted.
+    pub(crate) epoch_interruption: bool,
 }
 
 impl<'a> ModuleEnv<'a> {
@@ -29,6 +31,7 @@ impl<'a> ModuleEnv<'a> {
             guarded_memories: options.guarded_memories,
             rounds_floats: isa::rounds_floats(isa),
             canonicalize_nans: options.canonicalize_nans,
+            epoch_interruption: options.epoch_interruption,
         }
     }
 

@@ -12,6 +12,7 @@
 mod call;
 mod control;
 mod env;
+mod epoch;
 mod memory;
 mod numeric;
 mod reference;
@@ -144,6 +145,7 @@ impl<'a> Translator<'a> {
             self.locals.push(local);
         }
         self.push_body(ty.results());
+        self.check_epoch();
     }
 
     /// Has the prologue compare the stack pointer with the store's limit.

@@ -5,7 +5,7 @@
 //! Nothing here keeps anything that needs dropping across a trap.
 
 use super::{InstanceData, VmctxHead};
-use crate::call;
+use crate::{call, epoch};
 use wasmprof_image::TrapCode;
 use wasmprof_image::abi::Builtin;
 
@@ -80,6 +80,9 @@ builtins! {
     fn elem_drop(vmctx, segment: u32) {
         instance(vmctx).elem_drop(segment)
     }
+    fn epoch_deadline(vmctx) {
+        epoch::deadline_reached(vmctx)
+    }
 }
 
 macro_rules! rounding {
@@ -115,6 +118,7 @@ fn address(builtin: Builtin) -> *const () {
         Builtin::TableCopy => table_copy as *const (),
         Builtin::TableInit => table_init as *const (),
         Builtin::ElemDrop => elem_drop as *const (),
+        Builtin::EpochDeadline => epoch_deadline as *const (),
         Builtin::F32Ceil => f32_ceil as *const (),
         Builtin::F32Floor => f32_floor as *const (),
         Builtin::F32Trunc => f32_trunc as *const (),

@@ -8,7 +8,9 @@ mod memory;
 mod table;
 
 pub(crate) use builtins::BUILTINS;
-pub(crate) use context::{FuncRef, FunctionImport, HostFunction, StoreContext, Value, VmctxHead};
+pub(crate) use context::{
+    Epoch, FuncRef, FunctionImport, HostFunction, StoreContext, Value, VmctxHead,
+};
 pub(crate) use instance::{InstanceData, Vmctx};
 pub(crate) use memory::{LinearMemory, MemoryImage, can_reserve_guards};
 pub(crate) use table::TableStorage;

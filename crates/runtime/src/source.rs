@@ -1,22 +1,13 @@
-//! Modules from bytes, text and files.
+//! Modules from bytes, text and files. Making code of them is left to the
+//! compiler that the engine was set up with.
 
-use crate::Engine;
+use crate::{Engine, Error, Module};
 use std::borrow::Cow;
-use std::ops::Deref;
 use std::path::Path;
 use wasmprof_module::{Module as WasmModule, Parsed, text};
-use wasmprof_runtime::Error;
 
 /// What a module is called that has neither a name nor a file.
 const UNNAMED: &str = "wasm";
-
-/// A compiled module. Cloning gives a handle to the same one.
-///
-/// It is also a [`wasmprof_runtime::Module`], wherever one is wanted.
-#[derive(Clone, Debug)]
-pub struct Module {
-    runtime: wasmprof_runtime::Module,
-}
 
 impl Module {
     /// Compiles a module in the binary format, or in the text format if the
@@ -46,12 +37,11 @@ impl Module {
     /// It may have been validated earlier, or be what a trusted compiler made.
     /// Compiling and running anything else is undefined behaviour, for the
     /// sandbox is made of what validation guarantees.
-    #[allow(unsafe_code)]
     pub unsafe fn new_unchecked(engine: &Engine, wasm: impl AsRef<[u8]>) -> Result<Module, Error> {
         let binary = text::binary_only(wasm.as_ref())?;
         let parsed = WasmModule::parse_unchecked(binary)?;
         // SAFETY: the caller vouches for the bodies.
-        unsafe { Module::load(engine, parsed, UNNAMED) }
+        unsafe { Module::compile_and_load(engine, parsed, UNNAMED) }
     }
 
     /// Compiles what is in a file, as [`new`](Module::new) does. A module
@@ -83,25 +73,26 @@ impl Module {
         Module::compile(engine, text::binary_only(wasm)?.to_vec(), UNNAMED)
     }
 
-    #[allow(unsafe_code)]
     fn compile(engine: &Engine, wasm: Vec<u8>, name: &str) -> Result<Module, Error> {
         let parsed = WasmModule::parse(wasm)?;
         // SAFETY: the bodies bring their validators.
-        unsafe { Module::load(engine, parsed, name) }
+        unsafe { Module::compile_and_load(engine, parsed, name) }
     }
 
-    /// Compiles and maps a module.
+    /// The whole way from bodies to a module that can be instantiated.
     ///
     /// # Safety
     ///
     /// The bodies must be valid, or bring their validators.
-    #[allow(unsafe_code)]
-    unsafe fn load(engine: &Engine, parsed: Parsed, name: &str) -> Result<Module, Error> {
-        let image = engine.compile(parsed, name)?;
-        // SAFETY: the image is made by the compiler of this engine, from bodies
-        // that are valid by the contract.
-        let runtime = unsafe { wasmprof_runtime::Module::load(engine, image)? };
-        Ok(Module { runtime })
+    unsafe fn compile_and_load(
+        engine: &Engine,
+        parsed: Parsed,
+        name: &str,
+    ) -> Result<Module, Error> {
+        let image = engine.compiler().compile_module(parsed, name)?;
+        // SAFETY: the engine's own compiler made the image, from bodies that are
+        // valid by the contract.
+        unsafe { Module::load(engine, image) }
     }
 
     /// Checks a module in the binary format without compiling it.
@@ -112,13 +103,5 @@ impl Module {
     /// input is text, which could be valid only when it has been converted.
     pub fn validate(_: &Engine, wasm: &[u8]) -> Result<(), Error> {
         Ok(WasmModule::validate(text::binary_only(wasm)?)?)
-    }
-}
-
-impl Deref for Module {
-    type Target = wasmprof_runtime::Module;
-
-    fn deref(&self) -> &wasmprof_runtime::Module {
-        &self.runtime
     }
 }
