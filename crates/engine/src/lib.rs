@@ -38,9 +38,10 @@ pub use wasmprof_runtime::Error;
 pub use wasmprof_runtime::{
     AsContext, AsContextMut, Backtrace, BoxError, Caller, Engine, ExportType, Extern, ExternRef,
     ExternType, Frame, Func, FuncType, Global, GlobalType, HeapType, HostResult, ImportType,
-    Instance, IntoFunc, LinkError, Linker, Memory, MemoryAccessError, MemoryType, Module, RefType,
-    Store, StoreMut, StoreRef, Table, TableType, Trap, TrapCode, TypedFunc, UpdateDeadline, Val,
-    ValType, WasmParams, WasmResults, WasmTy,
+    Instance, IntoFunc, LimitError, LinkError, Linker, Memory, MemoryAccessError, MemoryType,
+    Module, RefType, ResourceLimiter, Store, StoreLimits, StoreLimitsBuilder, StoreMut, StoreRef,
+    Table, TableType, Trap, TrapCode, TypedFunc, UpdateDeadline, Val, ValType, WasmParams,
+    WasmResults, WasmTy,
 };
 
 /// Profiling agents to choose from.

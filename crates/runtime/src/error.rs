@@ -1,7 +1,7 @@
 //! What can go wrong, and where the program was when it did.
 
 use crate::code::CodePlace;
-use crate::host_error;
+use crate::{LimitError, host_error};
 use std::fmt;
 use std::path::PathBuf;
 use wasmprof_image::{SymbolKind, TrapCode, WasmOffset};
@@ -29,6 +29,8 @@ pub enum Error {
     },
     /// Imports, exports or arguments do not fit together.
     Link(Box<LinkError>),
+    /// The store does not allow so much.
+    Limit(LimitError),
     /// The program trapped.
     Trap(Trap),
     /// A host function failed.
@@ -78,6 +80,7 @@ impl Error {
             Error::Config(_) => return None,
             Error::Module(error) => error,
             Error::Link(error) => &**error,
+            Error::Limit(error) => error,
             Error::Trap(trap) => trap,
             Error::Resource { error, .. } => error,
             Error::Compile(error) | Error::File { error, .. } | Error::Host { error, .. } => {
@@ -120,6 +123,7 @@ impl fmt::Display for Error {
             Error::Compile(error) => error.fmt(f),
             Error::File { path, error } => write!(f, "{}: {error}", path.display()),
             Error::Link(error) => error.fmt(f),
+            Error::Limit(error) => error.fmt(f),
             Error::Trap(trap) => trap.fmt(f),
             Error::Host { error, .. } => error.fmt(f),
             Error::Resource { what, error } => write!(f, "cannot get {what}: {error}"),
@@ -149,6 +153,12 @@ impl From<wasmprof_module::Error> for Error {
 impl From<LinkError> for Error {
     fn from(error: LinkError) -> Self {
         Error::Link(Box::new(error))
+    }
+}
+
+impl From<LimitError> for Error {
+    fn from(error: LimitError) -> Self {
+        Error::Limit(error)
     }
 }
 

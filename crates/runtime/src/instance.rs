@@ -131,8 +131,13 @@ impl Instance {
     ///
     /// # Errors
     ///
-    /// If the imports do not fit, the system does not give the memory, a
-    /// segment is out of bounds, or the start function fails.
+    /// If the imports do not fit, the store's limiter does not allow so much,
+    /// the system does not give the memory, a segment is out of bounds, or the
+    /// start function fails.
+    ///
+    /// # Panics
+    ///
+    /// If an import is something of another store.
     pub fn new(
         mut store: impl AsContextMut,
         module: &Module,
@@ -254,12 +259,15 @@ fn build(
     given: Vec<Given>,
 ) -> Result<NonNull<InstanceData>, Error> {
     let wasm = module.wasm();
+    store.allow_instance()?;
     let Imports { functions, mut tables, mut memories, globals } = resolve(store, module, given)?;
     for table in &wasm.tables[tables.len()..] {
+        store.allow_table(table.ty)?;
         tables.push(store.tables.add(TableStorage::new(table.ty)?));
     }
     let guarded = store.engine.guarded_memories();
     for ty in &wasm.memories[memories.len()..] {
+        store.allow_memory(*ty)?;
         memories.push(store.memories.add(LinearMemory::new(*ty, guarded)?));
     }
     let context = store.context();

@@ -45,13 +45,15 @@ impl Memory {
     /// # Errors
     ///
     /// If the memory is larger than any may be, its maximum is below its
-    /// minimum, or the system does not give the address space.
+    /// minimum, the store's limiter does not allow it, or the system does not
+    /// give the address space.
     pub fn new(mut store: impl AsContextMut, ty: MemoryType) -> Result<Memory, Error> {
         let mut store = store.as_context_mut();
         let store = store.opaque();
         if ty.minimum > ty.maximum.unwrap_or(u64::MAX).min(MAX_PAGES) {
             return Err(LinkError::ImpossibleSize { ty: ExternType::Memory(ty) }.into());
         }
+        store.allow_memory(ty)?;
         let memory = LinearMemory::new(ty, store.engine.guarded_memories())?;
         let storage = store.memories.add(memory);
         Ok(Memory::of(store, storage))
@@ -151,11 +153,11 @@ impl Memory {
     ///
     /// # Errors
     ///
-    /// If it cannot grow so far.
+    /// If it cannot grow so far, or the store's limiter does not allow it.
     pub fn grow(&self, mut store: impl AsContextMut, pages: u64) -> Result<u64, Error> {
-        let store = store.as_context_mut();
-        let memory = self.get_mut(store.inner);
-        let from = memory.pages();
-        memory.grow(pages).ok_or_else(|| LinkError::CannotGrow { from, by: pages }.into())
+        let mut store = store.as_context_mut();
+        let store = store.opaque();
+        let storage = self.storage(store);
+        store.grow_memory(storage, pages)
     }
 }

@@ -6,6 +6,7 @@
 use crate::epoch::{self, CallBack};
 use crate::host::HostFunc;
 use crate::instance::Extern;
+use crate::limiter::{FindLimiter, LimiterOf};
 use crate::vm::{
     Epoch, FuncRef, HostFunction, InstanceData, LinearMemory, StoreContext, TableStorage, Vmctx,
     VmctxHead,
@@ -27,6 +28,10 @@ pub(crate) struct Arena<T> {
 impl<T> Arena<T> {
     fn new() -> Self {
         Arena { items: Vec::new() }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.items.len()
     }
 
     pub(crate) fn add(&mut self, item: impl Into<Box<T>>) -> NonNull<T> {
@@ -63,6 +68,8 @@ pub struct StoreOpaque {
     pub(crate) epoch: Epoch,
     /// What is done when the deadline is reached; `None` is a trap.
     pub(crate) on_epoch: Option<CallBack>,
+    /// Who decides how much there may be; `None` is nobody.
+    pub(crate) limiter: Option<LimiterOf>,
     pub(crate) id: StoreId,
     pub(crate) engine: Engine,
     pub(crate) pending: Option<Pending>,
@@ -117,6 +124,7 @@ pub(crate) struct StoreInner<T> {
 /// Closures of the embedder's that are called while programs run.
 pub(crate) struct Hooks<T> {
     pub(crate) epoch: Option<epoch::Callback<T>>,
+    pub(crate) limiter: Option<FindLimiter<T>>,
 }
 
 // The deadline follows the context.
@@ -162,6 +170,7 @@ impl<T> Store<T> {
             context: StoreContext::new(),
             epoch: Epoch { counter: engine.epoch_address(), deadline: 0 },
             on_epoch: None,
+            limiter: None,
             id: StoreId(NEXT.fetch_add(1, Ordering::Relaxed)),
             engine: engine.clone(),
             pending: None,
@@ -175,7 +184,7 @@ impl<T> Store<T> {
             host_funcs: Vec::new(),
             externrefs: Vec::new(),
         };
-        let hooks = Hooks { epoch: None };
+        let hooks = Hooks { epoch: None, limiter: None };
         let inner = NonNull::from(Box::leak(Box::new(StoreInner { opaque, data, hooks })));
         Store { inner, owns: PhantomData, exact: PhantomData }
     }

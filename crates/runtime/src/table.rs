@@ -43,8 +43,8 @@ impl Table {
     /// # Errors
     ///
     /// If `init` has another type, the table is larger than any may be, its
-    /// maximum is below its minimum, or the system does not give the address
-    /// space.
+    /// maximum is below its minimum, the store's limiter does not allow it, or
+    /// the system does not give the address space.
     pub fn new(mut store: impl AsContextMut, ty: TableType, init: Val) -> Result<Table, Error> {
         let mut store = store.as_context_mut();
         let store = store.opaque();
@@ -52,6 +52,7 @@ impl Table {
         if ty.minimum > ty.maximum.unwrap_or(u64::MAX).min(MAX_TABLE_ELEMENTS) {
             return Err(LinkError::ImpossibleSize { ty: ExternType::Table(ty) }.into());
         }
+        store.allow_table(ty)?;
         let mut table = TableStorage::new(ty)?;
         table.elements_mut().fill(init);
         let storage = store.tables.add(table);
@@ -167,7 +168,8 @@ impl Table {
     ///
     /// # Errors
     ///
-    /// If it cannot grow so far, or `init` has another type.
+    /// If it cannot grow so far, the store's limiter does not allow it, or
+    /// `init` has another type.
     pub fn grow(
         &self,
         mut store: impl AsContextMut,
@@ -178,9 +180,8 @@ impl Table {
         let store = store.opaque();
         let ty = self.get_ref(store).ty();
         let init = init.to_bits(store, ValType::Ref(ty.element), "the elements of a table")?;
-        self.get_mut(store)
-            .grow(elements, init)
-            .ok_or_else(|| LinkError::CannotGrow { from: ty.minimum, by: elements }.into())
+        let storage = self.storage(store);
+        store.grow_table(storage, elements, init)
     }
 }
 

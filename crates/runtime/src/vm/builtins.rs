@@ -5,7 +5,7 @@
 //! Nothing here keeps anything that needs dropping across a trap.
 
 use super::{InstanceData, VmctxHead};
-use crate::{call, epoch};
+use crate::{call, epoch, limiter};
 use wasmprof_image::TrapCode;
 use wasmprof_image::abi::Builtin;
 
@@ -33,9 +33,6 @@ unsafe fn finish(vmctx: *mut VmctxHead, result: Result<(), TrapCode>) {
     }
 }
 
-/// A size after a failed growth, as the instruction gives it.
-const FAILED: u64 = u64::MAX;
-
 macro_rules! builtins {
     ($(fn $name:ident($vmctx:ident $(, $param:ident: $ty:ty)*) $(-> $result:ty)? $body:block)*) => {
         $(
@@ -51,7 +48,8 @@ macro_rules! builtins {
 
 builtins! {
     fn memory_grow(vmctx, memory: u32, delta: u64) -> u64 {
-        instance(vmctx).memory(memory).grow(delta).unwrap_or(FAILED)
+        let memory = instance(vmctx).memories[memory as usize];
+        limiter::memory_grow(vmctx, memory, delta)
     }
     fn memory_fill(vmctx, memory: u32, start: u64, value: u32, len: u64) {
         finish(vmctx, instance(vmctx).memory_fill(memory, start, value as u8, len))
@@ -66,7 +64,8 @@ builtins! {
         instance(vmctx).data_drop(segment)
     }
     fn table_grow(vmctx, table: u32, delta: u64, init: u64) -> u64 {
-        instance(vmctx).table(table).grow(delta, init).unwrap_or(FAILED)
+        let table = instance(vmctx).tables[table as usize];
+        limiter::table_grow(vmctx, table, delta, init)
     }
     fn table_fill(vmctx, table: u32, start: u64, value: u64, len: u64) {
         finish(vmctx, instance(vmctx).table_fill(table, start, value, len))
