@@ -39,7 +39,6 @@ fn what_is_not_in_our_features_is_refused_with_its_place() {
     let folder = Folder::new();
     let modules = [
         "(module (memory i64 1))",
-        "(module (func (result v128) (v128.const i64x2 0 0)))",
         "(module (memory 1 1 shared))",
         "(module (type (struct)))",
         "(module (tag))",

@@ -194,7 +194,7 @@ fn from_val(store: &impl AsContext, val: &Val) -> Value {
         Val::I64(x) => Value::I64(*x),
         Val::F32(x) => Value::F32(x.to_bits()),
         Val::F64(x) => Value::F64(x.to_bits()),
-        Val::V128(_) => unreachable!("vectors are not in our features"),
+        Val::V128(_) => unreachable!("no vectors are generated"),
         Val::FuncRef(func) => Value::Func(!func.is_null()),
         Val::ExternRef(Nullable::Null) => Value::Extern(None),
         Val::ExternRef(Nullable::Val(reference)) => {

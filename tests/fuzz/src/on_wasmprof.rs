@@ -220,6 +220,7 @@ fn from_val(store: &impl wasmprof_engine::AsContext, val: &Val) -> Value {
         Val::I64(x) => Value::I64(*x),
         Val::F32(x) => Value::F32(*x),
         Val::F64(x) => Value::F64(*x),
+        Val::V128(_) => unreachable!("no vectors are generated"),
         Val::FuncRef(func) => Value::Func(func.is_some()),
         Val::ExternRef(reference) => Value::Extern(reference.map(|reference| {
             *reference.data(store).downcast_ref().expect("all references are to numbers")
