@@ -11,7 +11,7 @@ use wasmprof_engine::{
     ValType,
 };
 
-/// The exit code of a program that trapped: that of one that was aborted.
+/// The exit code of a program that trapped, or caught an exception nowhere: that of one that was aborted.
 const TRAPPED: u8 = 134;
 /// What the thread of the program has beyond the program's own stack.
 const HOST_STACK: usize = 1 << 20;
@@ -253,9 +253,9 @@ fn show(value: &Val) -> String {
         Val::F32(bits) => f32::from_bits(*bits).to_string(),
         Val::F64(bits) => f64::from_bits(*bits).to_string(),
         Val::V128(bits) => format!("{bits:#034x}"),
-        Val::FuncRef(None) | Val::ExternRef(None) => "null".to_owned(),
+        Val::FuncRef(None) | Val::ExternRef(None) | Val::ExnRef(None) => "null".to_owned(),
         Val::FuncRef(Some(_)) => "a function".to_owned(),
-        Val::ExternRef(Some(_)) => "a reference".to_owned(),
+        Val::ExternRef(Some(_)) | Val::ExnRef(Some(_)) => "a reference".to_owned(),
     }
 }
 
@@ -268,9 +268,11 @@ fn exit_code(outcome: Result<()>) -> Result<ExitCode> {
             // The system keeps the low eight bits.
             Ok(ExitCode::from(*code as u8))
         }
-        Some(Error::Trap(trap)) => {
-            output::error(&anyhow!("{trap}"));
-            output::note(format!("wasm backtrace:\n{}", trap.backtrace).trim_end());
+        Some(ended @ (Error::Trap(_) | Error::Exception(_))) => {
+            output::error(&anyhow!("{ended}"));
+            if let Some(backtrace) = ended.backtrace() {
+                output::note(format!("wasm backtrace:\n{backtrace}").trim_end());
+            }
             Ok(ExitCode::from(TRAPPED))
         }
         _ => Err(error),

@@ -9,6 +9,7 @@
 
 #![forbid(unsafe_code)]
 
+mod callee;
 mod driver;
 mod error;
 mod function;
@@ -84,7 +85,8 @@ impl Compiler {
         let Parsed { module, bodies } = parsed;
         let module = Arc::new(module);
         let functions = driver::compile(self, &module, bodies)?;
-        link::module_image(&*self.isa, module, functions, name)
+        let stubs = driver::stubs(self, &module, &functions)?;
+        link::module_image(&*self.isa, module, functions, stubs, name)
     }
 
     /// Compiles the stubs for functions of type `ty`: the one by which the host
@@ -96,10 +98,11 @@ impl Compiler {
     ///
     /// If the type exceeds a limit of the code generator.
     pub fn compile_stubs(&self, ty: &FuncType) -> Result<CodeImage, Error> {
+        let stub = |name, code| link::Stub { name: format!("wasmprof {name}: {ty}"), code };
         let stubs = [
-            (format!("wasmprof entry: {ty}"), stub::entry(&*self.isa, ty)?),
-            (format!("wasmprof host call: {ty}"), stub::host_adapter(&*self.isa, ty)?),
-            (format!("wasmprof host array: {ty}"), stub::dynamic_host(&*self.isa, ty)?),
+            stub("entry", stub::entry(&*self.isa, ty)?),
+            stub("host call", stub::host_adapter(&*self.isa, ty)?),
+            stub("host array", stub::dynamic_host(&*self.isa, ty)?),
         ];
         link::stub_image(&*self.isa, format!("stubs for {ty}"), stubs)
     }

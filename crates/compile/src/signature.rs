@@ -33,6 +33,14 @@ pub(crate) fn wasm(ty: &FuncType) -> Signature {
     signature
 }
 
+/// The stub that throws: `(vmctx, exception)`.
+pub(crate) fn throw() -> Signature {
+    let mut signature = Signature::new(CallConv::Tail);
+    signature.params.push(AbiParam::special(POINTER, ArgumentPurpose::VMContext));
+    signature.params.push(AbiParam::new(POINTER));
+    signature
+}
+
 /// Host functions: `(environment, caller's vmctx, arguments...)`, then the
 /// address of the results if there are two or more. One result is returned.
 pub(crate) fn host(isa: &dyn TargetIsa, ty: &FuncType) -> Signature {

@@ -38,11 +38,11 @@ pub use wasmprof_image::{AgentError, LoadedImage, ProfilingAgent};
 /// Why something was not done.
 pub use wasmprof_runtime::Error;
 pub use wasmprof_runtime::{
-    AsContext, AsContextMut, Backtrace, BoxError, Caller, ExportType, Extern, ExternRef,
-    ExternType, Frame, Func, FuncType, Global, GlobalType, HeapType, HostResult, ImportType,
-    Instance, IntoFunc, LinkError, Linker, Memory, MemoryAccessError, MemoryType, RefType, Store,
-    StoreMut, StoreRef, Table, TableType, Trap, TrapCode, TypedFunc, V128, Val, ValType,
-    WasmParams, WasmResults, WasmTy,
+    AsContext, AsContextMut, Backtrace, BoxError, Caller, Exception, ExnRef, ExportType, Extern,
+    ExternRef, ExternType, Frame, Func, FuncType, Global, GlobalType, HeapType, HostResult,
+    ImportType, Instance, IntoFunc, LinkError, Linker, Memory, MemoryAccessError, MemoryType,
+    RefType, Store, StoreMut, StoreRef, Table, TableType, Tag, Trap, TrapCode, TypeId, TypedFunc,
+    V128, Val, ValType, WasmParams, WasmResults, WasmTy,
 };
 
 /// Profiling agents to choose from.

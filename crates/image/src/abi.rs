@@ -16,6 +16,7 @@
 //!          global imports     address of the value
 //!          memories           {base, address of the length}
 //!          tables             {base, address of the length}
+//!          tags               address of what stands for the tag
 //!          globals            the values of the module's own globals
 //!          type ids           the engine's number for each function type
 //!          function references
@@ -113,6 +114,13 @@ pub mod func_ref {
     pub const SIZE: u32 = 24;
 }
 
+/// An exception, behind an `exnref`.
+pub mod exception {
+    /// The first of the values that it carries, each of
+    /// [`VALUE_SIZE`](super::VALUE_SIZE) bytes.
+    pub const VALUES: u32 = 16;
+}
+
 /// What takes the place of a vmctx when a host function is called through a
 /// reference: the adapter for its type reads it.
 pub mod host_function {
@@ -199,6 +207,10 @@ builtins! {
     TableInit(Vmctx I32 I32 I64 I64 I64);
     /// `elem.drop`: segment.
     ElemDrop(Vmctx I32);
+    /// Makes an exception: tag; its address. The values are left to the caller.
+    ExceptionNew(Vmctx I32) -> I64;
+    /// Throws an exception. Does not return.
+    Throw(Vmctx I64);
     /// `f32.ceil`, where the processor has no instruction for it.
     F32Ceil(F32) -> F32;
     /// `f32.floor`, likewise.
@@ -243,6 +255,7 @@ pub struct VmctxLayout {
     global_imports: u32,
     memories: u32,
     tables: u32,
+    tags: u32,
     globals: u32,
     type_ids: u32,
     func_refs: u32,
@@ -263,6 +276,7 @@ impl VmctxLayout {
         let global_imports = array(module.imported_globals as usize, POINTER_SIZE, 8);
         let memories = array(module.memories.len(), memory::SIZE, 8);
         let tables = array(module.tables.len(), table::SIZE, 8);
+        let tags = array(module.tags.len(), POINTER_SIZE, 8);
         let own_globals = module.globals.len() - module.imported_globals as usize;
         let globals = array(own_globals, GLOBAL_SIZE, 16);
         let type_ids = array(module.types.len(), 4, 4);
@@ -272,6 +286,7 @@ impl VmctxLayout {
             global_imports,
             memories,
             tables,
+            tags,
             globals,
             type_ids,
             func_refs,
@@ -303,6 +318,11 @@ impl VmctxLayout {
     /// The [`table`] with this index.
     pub fn table(&self, index: u32) -> u32 {
         self.tables + index * table::SIZE
+    }
+
+    /// The pointer to what stands for the tag with this index.
+    pub fn tag(&self, index: u32) -> u32 {
+        self.tags + index * POINTER_SIZE
     }
 
     /// The value of the module's own global with this index, which counts the

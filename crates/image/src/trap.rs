@@ -54,6 +54,10 @@ trap_codes! {
     IntegerDivideByZero = 8, "integer divide by zero";
     /// A float without an integer value was converted.
     InvalidConversionToInteger = 9, "invalid conversion to integer";
+    /// A null reference was used where a reference to something is wanted.
+    NullReference = 11, "null reference";
+    /// A null reference was called.
+    NullFunctionReference = 12, "null function reference";
     /// Calls are nested too deeply for the stack.
     StackOverflow = 10, "call stack exhausted";
 }

@@ -4,7 +4,7 @@
 
 use wasmparser::WasmFeatures;
 
-/// WebAssembly 2.0, and the relaxed-SIMD, tail-call and multi-memory proposals.
+/// WebAssembly 3.0 without garbage collection, and what is listed here besides.
 pub const fn features() -> WasmFeatures {
     WasmFeatures::MUTABLE_GLOBAL
         .union(WasmFeatures::SATURATING_FLOAT_TO_INT)
@@ -18,4 +18,7 @@ pub const fn features() -> WasmFeatures {
         .union(WasmFeatures::RELAXED_SIMD)
         .union(WasmFeatures::TAIL_CALL)
         .union(WasmFeatures::MULTI_MEMORY)
+        .union(WasmFeatures::EXTENDED_CONST)
+        .union(WasmFeatures::FUNCTION_REFERENCES)
+        .union(WasmFeatures::EXCEPTIONS)
 }

@@ -18,17 +18,20 @@ mod leb;
 mod module;
 mod names;
 mod parse;
+mod proposal;
 pub mod text;
+mod type_id;
 mod types;
 
-pub use const_expr::ConstExpr;
+pub use const_expr::{ConstExpr, ConstOp};
 pub use error::{Error, WasmOffset};
 pub use features::features;
 pub use module::{
-    Body, CustomSection, DataSegment, ElementItems, ElementSegment, Export, ExportKind, Global,
-    Import, Module, Parsed, SegmentMode, Table,
+    Body, CustomSection, DataSegment, ElementItem, ElementItems, ElementSegment, Export,
+    ExportKind, Global, Import, Module, Parsed, SegmentMode, Table,
 };
 pub use names::{Names, demangle};
+pub use type_id::TypeId;
 pub use types::{
     ExternType, FuncIndex, FuncType, GlobalType, HeapType, MemoryType, RefType, TableType,
     TypeIndex, ValType,

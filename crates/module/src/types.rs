@@ -1,5 +1,6 @@
 //! The types of WebAssembly, and the index spaces that name things in a module.
 
+use crate::TypeId;
 use std::fmt;
 
 macro_rules! index {
@@ -28,11 +29,30 @@ index! {
 
 /// What a reference may point to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum HeapType {
     /// Any function.
     Func,
+    /// A function of this type.
+    Concrete(TypeId),
     /// Any value of the host.
     Extern,
+    /// Any exception.
+    Exn,
+    /// No exception: only the null reference has this type.
+    NoExn,
+}
+
+impl HeapType {
+    /// Whether everything that this points to, `other` may point to
+    /// (specification, "Matching", heap types).
+    pub fn matches(self, other: HeapType) -> bool {
+        self == other
+            || matches!(
+                (self, other),
+                (HeapType::Concrete(_), HeapType::Func) | (HeapType::NoExn, HeapType::Exn)
+            )
+    }
 }
 
 /// A reference type.
@@ -49,6 +69,13 @@ impl RefType {
     pub const FUNCREF: RefType = RefType { nullable: true, heap: HeapType::Func };
     /// `externref`
     pub const EXTERNREF: RefType = RefType { nullable: true, heap: HeapType::Extern };
+    /// `exnref`
+    pub const EXNREF: RefType = RefType { nullable: true, heap: HeapType::Exn };
+
+    /// Whether every reference of this type is one of `other`.
+    pub fn matches(self, other: RefType) -> bool {
+        (other.nullable || !self.nullable) && self.heap.matches(other.heap)
+    }
 }
 
 /// The type of a value.
@@ -73,16 +100,40 @@ impl ValType {
     pub const FUNCREF: ValType = ValType::Ref(RefType::FUNCREF);
     /// `externref`
     pub const EXTERNREF: ValType = ValType::Ref(RefType::EXTERNREF);
+    /// `exnref`
+    pub const EXNREF: ValType = ValType::Ref(RefType::EXNREF);
+
+    /// Whether every value of this type is one of `other`.
+    pub fn matches(self, other: ValType) -> bool {
+        match (self, other) {
+            (ValType::Ref(this), ValType::Ref(other)) => this.matches(other),
+            _ => self == other,
+        }
+    }
+}
+
+impl fmt::Display for HeapType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            HeapType::Func => f.write_str("func"),
+            HeapType::Extern => f.write_str("extern"),
+            HeapType::Exn => f.write_str("exn"),
+            HeapType::NoExn => f.write_str("noexn"),
+            HeapType::Concrete(id) => write!(f, "${id}"),
+        }
+    }
 }
 
 impl fmt::Display for RefType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match (self.nullable, self.heap) {
-            (true, HeapType::Func) => "funcref",
-            (true, HeapType::Extern) => "externref",
-            (false, HeapType::Func) => "(ref func)",
-            (false, HeapType::Extern) => "(ref extern)",
-        })
+        match (self.nullable, self.heap) {
+            (true, HeapType::Func) => f.write_str("funcref"),
+            (true, HeapType::Extern) => f.write_str("externref"),
+            (true, HeapType::Exn) => f.write_str("exnref"),
+            (true, HeapType::NoExn) => f.write_str("nullexnref"),
+            (true, heap) => write!(f, "(ref null {heap})"),
+            (false, heap) => write!(f, "(ref {heap})"),
+        }
     }
 }
 
@@ -184,6 +235,8 @@ pub enum ExternType {
     Memory(MemoryType),
     /// A global.
     Global(GlobalType),
+    /// A tag of exceptions, with the types of the values that they carry.
+    Tag(FuncType),
 }
 
 impl fmt::Display for ExternType {
@@ -194,6 +247,7 @@ impl fmt::Display for ExternType {
         };
         match self {
             ExternType::Func(ty) => write!(f, "function {ty}"),
+            ExternType::Tag(ty) => write!(f, "tag {ty}"),
             ExternType::Table(ty) => {
                 write!(f, "table of {} with ", ty.element)?;
                 limits(f, ty.minimum, ty.maximum)?;

@@ -1,17 +1,21 @@
-//! Entering compiled code, and leaving it in disorder: traps, errors, panics.
+//! Entering compiled code, and leaving it in disorder: traps, errors, panics,
+//! exceptions.
 //!
 //! An entry goes through a stub that stores in the store context where to
 //! resume. Whoever raises an error leaves it in the store, and resumes there:
-//! compiled frames and the shims of host functions have nothing to drop.
+//! compiled frames and the shims of host functions have nothing to drop. An
+//! exception resumes in the compiled frame that catches it instead.
 //! Stacks are walked here, by frame pointer, in ordinary code.
 
-use crate::code::{CodePlace, place_at};
+use crate::code::{self, CodePlace, place_at};
 use crate::error::resource;
 use crate::store::{Pending, StoreOpaque};
-use crate::sys::{arch, stack};
-use crate::vm::{FuncRef, StoreContext, Value};
-use crate::{Backtrace, BoxError, Error, Trap};
+use crate::sys::arch::{self, Handler};
+use crate::sys::stack;
+use crate::vm::{ExceptionData, FuncRef, StoreContext, Value, VmctxHead};
+use crate::{Backtrace, BoxError, Error, Exception, Trap};
 use std::cell::Cell;
+use std::ptr::NonNull;
 use wasmprof_image::{Pc, TrapCode};
 
 /// What is left of the stack for host functions and for what handles a trap.
@@ -98,7 +102,22 @@ unsafe extern "C" fn landing(pc: usize, fp: usize, code: u32, store: *mut StoreC
     // `fp` is its frame pointer and the entry is below it.
     unsafe {
         leave_trap(store, code, Some((pc, fp)));
-        arch::resume(store)
+        resume_entry(store)
+    }
+}
+
+/// Resumes the innermost entry, which finds in the store why.
+///
+/// # Safety
+///
+/// The entry must be below on this stack, and no frame above it may have
+/// anything left to drop.
+unsafe fn resume_entry(store: *const StoreContext) -> ! {
+    // SAFETY: the entry stub has stored its handler and has not returned, by
+    // the contract.
+    unsafe {
+        let StoreContext { handler_sp: sp, handler_fp: fp, handler_pc: pc, .. } = *store;
+        arch::resume(Handler { sp, fp, pc }, 0)
     }
 }
 
@@ -112,7 +131,7 @@ pub(crate) unsafe fn raise_trap(store: *mut StoreContext, code: TrapCode) -> ! {
     // SAFETY: by the contract.
     unsafe {
         leave_trap(store, code, None);
-        arch::resume(store)
+        resume_entry(store)
     }
 }
 
@@ -131,8 +150,96 @@ pub(crate) enum Failure {
 pub(crate) unsafe fn raise(store: *mut StoreContext, failure: Failure) -> ! {
     // SAFETY: by the contract.
     unsafe {
-        leave_failure(store, failure);
-        arch::resume(store)
+        match leave_failure(store, failure) {
+            Some(exception) => throw(store, exception),
+            None => resume_entry(store),
+        }
+    }
+}
+
+/// Throws an exception: goes on at the innermost call that catches it, or else
+/// leaves the innermost entry with it as an error.
+///
+/// # Safety
+///
+/// As [`raise_trap`]; the exception must be alive and belong to the store.
+pub(crate) unsafe fn throw(store: *mut StoreContext, exception: NonNull<ExceptionData>) -> ! {
+    // SAFETY: by the contract.
+    unsafe {
+        if let Some(handler) = find_handler(store, exception) {
+            arch::resume(handler, exception.as_ptr() as usize);
+        }
+        leave_exception(store, exception);
+        resume_entry(store)
+    }
+}
+
+/// The handler of the innermost call that catches an exception, among the
+/// compiled frames since the innermost entry.
+unsafe fn find_handler(
+    store: *const StoreContext,
+    exception: NonNull<ExceptionData>,
+) -> Option<Handler> {
+    // SAFETY: the exit is recorded, and compiled code keeps frame pointers. The
+    // frames are waiting for their calls to return.
+    unsafe {
+        let mut return_address = arch::return_address_below((*store).exit_sp);
+        let mut fp = (*store).exit_fp;
+        loop {
+            let caught = code::catches_at(Pc(return_address), |frame_size, catches, base| {
+                let sp = fp - frame_size as usize;
+                let catch = catches.iter().find(|catch| {
+                    let vmctx = *((sp + catch.vmctx as usize) as *const *mut VmctxHead);
+                    catch.tag.is_none_or(|tag| {
+                        (*(*vmctx).instance).tags[tag as usize] == exception.as_ref().tag
+                    })
+                })?;
+                Some(Handler { sp, fp, pc: base + catch.handler.index() })
+            })?;
+            if caught.is_some() {
+                return caught;
+            }
+            (fp, return_address) = arch::caller_frame(fp);
+        }
+    }
+}
+
+/// Leaves an exception that nothing catches in the store.
+#[inline(never)]
+unsafe fn leave_exception(store: *mut StoreContext, exception: NonNull<ExceptionData>) {
+    // SAFETY: the callers' contract.
+    unsafe {
+        let backtrace = backtrace(store, None);
+        let store = &mut *store.cast::<StoreOpaque>();
+        let exception = Exception::caught(store, exception, backtrace);
+        store.pending = Some(Pending::Error(exception.into()));
+    }
+}
+
+/// Calls `visit` with each word of the stack between here and the outermost
+/// entry of a store, and with the registers that calls preserve: whatever
+/// compiled code works with is among them.
+///
+/// # Safety
+///
+/// The entries of the store, if there are any, must be on this thread's stack.
+#[inline(never)]
+pub(crate) unsafe fn each_word_since_entry(store: &StoreContext, mut visit: impl FnMut(usize)) {
+    let registers = std::hint::black_box(arch::preserved_registers());
+    registers.into_iter().for_each(&mut visit);
+    let mut top = store.handler_sp;
+    let mut entry = store.outer;
+    // SAFETY: what an entry has saved is alive until it returns.
+    while let Some(saved) = unsafe { entry.as_ref() } {
+        top = saved.handler_sp;
+        entry = saved.outer;
+    }
+    let mut at = arch::stack_pointer() & !7;
+    while at < top {
+        // SAFETY: the stack between the stack pointer and a live frame is
+        // readable, whatever its words mean.
+        visit(unsafe { (at as *const usize).read_volatile() });
+        at += 8;
     }
 }
 
@@ -147,23 +254,37 @@ unsafe fn leave_trap(store: *mut StoreContext, code: TrapCode, at: Option<(usize
     }
 }
 
+/// Leaves a failure in the store, or returns the exception to throw.
 #[inline(never)]
-unsafe fn leave_failure(store: *mut StoreContext, failure: Failure) {
+unsafe fn leave_failure(
+    store: *mut StoreContext,
+    failure: Failure,
+) -> Option<NonNull<ExceptionData>> {
     // SAFETY: the callers' contract.
     unsafe {
         let pending = match failure {
             Failure::Panic(payload) => Pending::Panic(payload),
-            Failure::Error(error) => Pending::Error(host_error(store, error)),
+            Failure::Error(error) => match host_error(store, error) {
+                Error::Exception(exception) => {
+                    return Some(exception.into_data(&mut *store.cast::<StoreOpaque>()));
+                }
+                error => Pending::Error(error),
+            },
         };
         (*store.cast::<StoreOpaque>()).pending = Some(pending);
     }
+    None
 }
 
 /// What becomes of an error that a host function returned: a trap or an error
-/// of ours stays what it is.
+/// of ours stays what it is. An exception is returned to be thrown.
 unsafe fn host_error(store: *mut StoreContext, error: BoxError) -> Error {
     let error = match error.downcast::<Error>() {
         Ok(ours) => return *ours,
+        Err(other) => other,
+    };
+    let error = match error.downcast::<Exception>() {
+        Ok(exception) => return Error::Exception(exception),
         Err(other) => other,
     };
     // SAFETY: the callers' contract.

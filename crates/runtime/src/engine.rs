@@ -1,4 +1,4 @@
-//! What all stores of a program share: types, stubs, agents.
+//! What all stores of a program share: stubs, agents.
 
 use crate::code::Code;
 use crate::error::resource;
@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use wasmprof_image::{Agents, CodeImage};
-use wasmprof_module::FuncType;
+use wasmprof_module::{FuncType, TypeId};
 
 /// Makes the stubs by which the host and compiled code call each other.
 pub trait StubCompiler: Send + Sync {
@@ -47,15 +47,7 @@ struct Inner {
     guarded_memories: bool,
     agents: Arc<Agents>,
     compiler: Box<dyn StubCompiler>,
-    types: Mutex<Types>,
-    stubs: Mutex<HashMap<u32, Stubs>>,
-}
-
-/// Every function type that a program has met, numbered.
-#[derive(Default)]
-struct Types {
-    ids: HashMap<Arc<FuncType>, u32>,
-    types: Vec<Arc<FuncType>>,
+    stubs: Mutex<HashMap<TypeId, Stubs>>,
 }
 
 /// Addresses of the stubs for a type, and what keeps them mapped.
@@ -80,7 +72,6 @@ impl Engine {
             guarded_memories: config.guarded_memories,
             agents: Arc::new(config.agents),
             compiler: config.stubs,
-            types: Mutex::default(),
             stubs: Mutex::default(),
         };
         Ok(Engine { inner: Arc::new(inner) })
@@ -103,32 +94,14 @@ impl Engine {
         self.inner.agents.clone()
     }
 
-    /// The number of a type: the same for equal types, and only for those.
-    pub(crate) fn type_id(&self, ty: &FuncType) -> u32 {
-        let mut types = lock(&self.inner.types);
-        if let Some(id) = types.ids.get(ty) {
-            return *id;
-        }
-        let id = types.types.len() as u32;
-        let ty = Arc::new(ty.clone());
-        types.types.push(ty.clone());
-        types.ids.insert(ty, id);
-        id
-    }
-
-    /// The type with this number.
-    pub(crate) fn func_type(&self, id: u32) -> Arc<FuncType> {
-        lock(&self.inner.types).types[id as usize].clone()
-    }
-
     /// The stubs for a type, which are made the first time.
-    pub(crate) fn stubs(&self, type_id: u32) -> Result<Stubs, Error> {
+    pub(crate) fn stubs(&self, type_id: TypeId) -> Result<Stubs, Error> {
         if let Some(stubs) = lock(&self.inner.stubs).get(&type_id) {
             return Ok(stubs.clone());
         }
         // Two threads may both make them; the second ones are dropped.
-        let ty = self.func_type(type_id);
-        let image = self.inner.compiler.compile_stubs(&ty).map_err(Error::Compile)?;
+        let image =
+            self.inner.compiler.compile_stubs(type_id.func_type()).map_err(Error::Compile)?;
         let starts: Vec<_> = image.symbols.iter().map(|symbol| symbol.start).collect();
         let code = Code::load(image, self.agents())
             .map_err(|error| resource("executable memory".to_owned(), error))?;

@@ -1,5 +1,6 @@
 //! What can go wrong, and where the program was when it did.
 
+use crate::Exception;
 use crate::code::CodePlace;
 use std::fmt;
 use std::path::PathBuf;
@@ -28,6 +29,8 @@ pub enum Error {
     Link(Box<LinkError>),
     /// The program trapped.
     Trap(Trap),
+    /// The program threw an exception that nothing caught.
+    Exception(Box<Exception>),
     /// A host function failed.
     Host {
         /// What it returned.
@@ -65,6 +68,7 @@ impl Error {
     pub fn backtrace(&self) -> Option<&Backtrace> {
         match self {
             Error::Trap(trap) => Some(&trap.backtrace),
+            Error::Exception(exception) => Some(exception.backtrace()),
             Error::Host { backtrace, .. } => Some(backtrace),
             _ => None,
         }
@@ -79,6 +83,7 @@ impl fmt::Display for Error {
             Error::File { path, error } => write!(f, "{}: {error}", path.display()),
             Error::Link(error) => error.fmt(f),
             Error::Trap(trap) => trap.fmt(f),
+            Error::Exception(exception) => exception.fmt(f),
             Error::Host { error, .. } => error.fmt(f),
             Error::Resource { what, error } => write!(f, "cannot get {what}: {error}"),
         }
@@ -113,6 +118,12 @@ impl From<LinkError> for Error {
 impl From<Trap> for Error {
     fn from(trap: Trap) -> Self {
         Error::Trap(trap)
+    }
+}
+
+impl From<Exception> for Error {
+    fn from(exception: Exception) -> Self {
+        Error::Exception(Box::new(exception))
     }
 }
 

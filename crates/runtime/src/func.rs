@@ -9,7 +9,7 @@ use crate::{AsContext, AsContextMut, Caller, Error, LinkError, Val};
 use std::ptr::NonNull;
 use std::sync::Arc;
 use wasmprof_image::abi::kind;
-use wasmprof_module::FuncType;
+use wasmprof_module::{FuncType, TypeId};
 
 /// A function of a store.
 ///
@@ -66,7 +66,7 @@ impl Func {
         host: Arc<HostFunc>,
         caller: Option<*mut VmctxHead>,
     ) -> Result<Func, Error> {
-        let type_id = store.engine.type_id(&host.ty);
+        let type_id = host.ty;
         let stubs = store.engine.stubs(type_id)?;
         let function = HostFunction {
             code: host.code.unwrap_or(stubs.dynamic_host),
@@ -82,6 +82,10 @@ impl Func {
             kind: kind::HOST,
         });
         Ok(Func::of(store, reference))
+    }
+
+    pub(crate) fn type_id(&self, store: &StoreOpaque) -> TypeId {
+        self.func_ref(store).type_id
     }
 
     pub(crate) fn store_id(&self) -> StoreId {
@@ -111,7 +115,7 @@ impl Func {
     /// The type.
     pub fn ty(&self, store: impl AsContext) -> FuncType {
         let store = &store.as_context().inner.opaque;
-        FuncType::clone(&store.engine.func_type(self.func_ref(store).type_id))
+        self.type_id(store).func_type().clone()
     }
 
     /// The function with its type known to Rust, which makes calls cheap.
@@ -124,11 +128,11 @@ impl Func {
         store: impl AsContext,
     ) -> Result<TypedFunc<P, R>, Error> {
         let store = &store.as_context().inner.opaque;
-        let type_id = self.func_ref(store).type_id;
-        let found = store.engine.func_type(type_id);
+        let type_id = self.type_id(store);
+        let found = type_id.func_type();
         let wanted = TypedFunc::<P, R>::wasm_type();
         if *found != wanted {
-            return Err(LinkError::FunctionType { found: (*found).clone(), wanted }.into());
+            return Err(LinkError::FunctionType { found: found.clone(), wanted }.into());
         }
         Ok(TypedFunc::new(*self, store.engine.stubs(type_id)?.entry))
     }
@@ -152,10 +156,10 @@ impl Func {
         let mut store = store.as_context_mut();
         let store = store.opaque();
         let function = self.func_ref(store);
-        let ty = store.engine.func_type(function.type_id);
+        let ty = function.type_id.func_type();
         if ty.params().len() != params.len() || ty.results().len() != results.len() {
             return Err(LinkError::Arity {
-                ty: (*ty).clone(),
+                ty: ty.clone(),
                 arguments: params.len(),
                 results: results.len(),
             }
@@ -163,7 +167,7 @@ impl Func {
         }
         let mut values = vec![Value::default(); params.len().max(results.len())];
         for ((param, ty), value) in params.iter().zip(ty.params()).zip(&mut values) {
-            *value = Value::from_bits(param.to_bits(store, *ty, "an argument")?);
+            *value = param.to_value(store, *ty, "an argument")?;
         }
         let entry = store.engine.stubs(function.type_id)?.entry;
         // SAFETY: the store is borrowed mutably, the stub is the one for the
@@ -171,7 +175,7 @@ impl Func {
         unsafe { call::enter(store, entry, function, values.as_mut_ptr())? };
         for ((result, ty), value) in results.iter_mut().zip(ty.results()).zip(&values) {
             // SAFETY: compiled code of this store has left it.
-            *result = unsafe { Val::from_bits(store, *ty, value.bits()) };
+            *result = unsafe { Val::from_value(store, *ty, *value) };
         }
         Ok(())
     }

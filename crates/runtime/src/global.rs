@@ -35,8 +35,8 @@ impl Global {
     pub fn new(mut store: impl AsContextMut, ty: GlobalType, value: Val) -> Result<Global, Error> {
         let mut store = store.as_context_mut();
         let store = store.opaque();
-        let bits = value.to_bits(store, ty.content, "a global")?;
-        let value = store.globals.add(Value::from_bits(bits));
+        let value = value.to_value(store, ty.content, "a global")?;
+        let value = store.globals.add(value);
         Ok(Global::of(store, value, ty))
     }
 
@@ -62,7 +62,7 @@ impl Global {
         let store = store.opaque();
         store.check(self.store);
         // SAFETY: the store owns the value, and compiled code of it wrote it.
-        unsafe { Val::from_bits(store, self.ty.content, (*self.value.as_ptr()).bits()) }
+        unsafe { Val::from_value(store, self.ty.content, *self.value.as_ptr()) }
     }
 
     /// Sets its value.
@@ -77,9 +77,9 @@ impl Global {
         if !self.ty.mutable {
             return Err(LinkError::ImmutableGlobal.into());
         }
-        let bits = value.to_bits(store, self.ty.content, "a global")?;
+        let value = value.to_value(store, self.ty.content, "a global")?;
         // SAFETY: the store owns it and is borrowed mutably.
-        unsafe { *self.value.as_ptr() = Value::from_bits(bits) };
+        unsafe { *self.value.as_ptr() = value };
         Ok(())
     }
 }

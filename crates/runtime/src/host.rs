@@ -14,11 +14,11 @@ use std::any::Any;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use wasmprof_module::{FuncType, ValType};
+use wasmprof_module::{FuncType, TypeId, ValType};
 
 /// A host function that belongs to no store yet.
 pub struct HostFunc {
-    pub(crate) ty: FuncType,
+    pub(crate) ty: TypeId,
     /// The function that compiled code calls; for one that takes an array it is
     /// the stub for its type, and not known here.
     pub(crate) code: Option<usize>,
@@ -31,6 +31,7 @@ impl HostFunc {
     fn wrapped<F: Send + Sync + 'static>(ty: FuncType, code: usize, closure: F) -> HostFunc {
         let closure = Box::new(closure);
         let environment = (&raw const *closure) as usize;
+        let ty = TypeId::of(&ty);
         HostFunc { ty, code: Some(code), environment, _closure: closure }
     }
 
@@ -43,7 +44,8 @@ impl HostFunc {
         + 'static,
     ) -> HostFunc {
         let function: DynamicFn<T> = Box::new(function);
-        let closure = Box::new(Dynamic { call: dynamic::<T>, ty: ty.clone(), function });
+        let ty = TypeId::of(&ty);
+        let closure = Box::new(Dynamic { call: dynamic::<T>, ty: ty.func_type(), function });
         let environment = (&raw const *closure) as usize;
         HostFunc { ty, code: None, environment, _closure: closure }
     }
@@ -62,7 +64,7 @@ type DynamicFn<T> =
 #[repr(C)]
 struct Dynamic<T> {
     call: unsafe extern "C" fn(*const Dynamic<T>, *mut VmctxHead, *mut Value),
-    ty: FuncType,
+    ty: &'static FuncType,
     function: DynamicFn<T>,
 }
 
@@ -78,11 +80,10 @@ unsafe extern "C" fn dynamic<T>(
         unsafe {
             let Dynamic { ty, function, .. } = &*environment;
             let mut caller = Caller::<T>::new(vmctx);
-            let store = crate::AsContextMut::as_context_mut(&mut caller);
+            let mut store = crate::AsContextMut::as_context_mut(&mut caller);
             let mut params = Vec::with_capacity(ty.params().len());
             for (at, param) in ty.params().iter().enumerate() {
-                let bits = (*values.add(at)).bits();
-                params.push(Val::from_bits(&store.inner.opaque, *param, bits));
+                params.push(Val::from_value(store.opaque(), *param, *values.add(at)));
             }
             let mut results: Vec<Val> =
                 ty.results().iter().map(|ty| Val::default_for(*ty)).collect();
@@ -90,8 +91,7 @@ unsafe extern "C" fn dynamic<T>(
             let caller = Caller::<T>::new(vmctx);
             let store = crate::AsContext::as_context(&caller);
             for (at, (result, ty)) in results.iter().zip(ty.results()).enumerate() {
-                let bits = result.to_bits(&store.inner.opaque, *ty, "a result")?;
-                *values.add(at) = Value::from_bits(bits);
+                *values.add(at) = result.to_value(&store.inner.opaque, *ty, "a result")?;
             }
         }
         Ok(())

@@ -3,10 +3,12 @@
 use crate::host::HostFunc;
 use crate::store::{StoreId, StoreOpaque};
 use crate::typed::{TypedFunc, WasmParams, WasmResults};
-use crate::vm::{FuncRef, FunctionImport, InstanceData, LinearMemory, TableStorage, Value};
+use crate::vm::{
+    FuncRef, FunctionImport, InstanceData, LinearMemory, TableStorage, TagData, Value,
+};
 use crate::{
     AsContext, AsContextMut, Backtrace, Engine, Error, Func, Global, LinkError, Memory, Module,
-    Table, Trap, call,
+    Table, Tag, Trap, call,
 };
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -24,6 +26,8 @@ pub enum Extern {
     Table(Table),
     /// A global.
     Global(Global),
+    /// A tag of exceptions.
+    Tag(Tag),
 }
 
 macro_rules! extern_variants {
@@ -51,6 +55,7 @@ extern_variants! {
     Memory into_memory;
     Table into_table;
     Global into_global;
+    Tag into_tag;
 }
 
 impl Extern {
@@ -61,6 +66,7 @@ impl Extern {
             Extern::Memory(memory) => ExternType::Memory(memory.ty(store)),
             Extern::Table(table) => ExternType::Table(table.ty(store)),
             Extern::Global(global) => ExternType::Global(global.ty(store)),
+            Extern::Tag(tag) => ExternType::Tag(tag.ty(store)),
         }
     }
 
@@ -91,6 +97,7 @@ fn export(store: &StoreOpaque, data: &InstanceData, kind: ExportKind) -> Extern 
             let value = NonNull::new(data.global(index)).expect("a global has a place");
             Extern::Global(Global::of(store, value, ty))
         }
+        ExportKind::Tag(index) => Extern::Tag(Tag::of(store, data.tags[index as usize])),
     }
 }
 
@@ -212,6 +219,11 @@ impl Instance {
         self.get_export(store, name)?.into_global()
     }
 
+    /// The tag exported under this name.
+    pub fn get_tag(&self, store: impl AsContextMut, name: &str) -> Option<Tag> {
+        self.get_export(store, name)?.into_tag()
+    }
+
     /// The function exported under this name, with its type known to Rust.
     ///
     /// # Errors
@@ -236,6 +248,7 @@ struct Imports {
     tables: Vec<NonNull<TableStorage>>,
     memories: Vec<NonNull<LinearMemory>>,
     globals: Vec<NonNull<Value>>,
+    tags: Vec<NonNull<TagData>>,
 }
 
 /// Makes an instance with everything in place but the first contents.
@@ -245,7 +258,8 @@ fn build(
     given: Vec<Given>,
 ) -> Result<NonNull<InstanceData>, Error> {
     let wasm = module.wasm();
-    let Imports { functions, mut tables, mut memories, globals } = resolve(store, module, given)?;
+    let Imports { functions, mut tables, mut memories, globals, mut tags } =
+        resolve(store, module, given)?;
     for table in &wasm.tables[tables.len()..] {
         tables.push(store.tables.add(TableStorage::new(table.ty)?));
     }
@@ -254,12 +268,16 @@ fn build(
         memories.push(store.memories.add(LinearMemory::new(*ty, guarded)?));
     }
     let context = store.context();
-    let data = InstanceData::new(module.clone(), context, memories.into(), tables.into());
+    for ty in &wasm.tags[tags.len()..] {
+        tags.push(store.tags.add(TagData { ty: *ty }));
+    }
+    let data =
+        InstanceData::new(module.clone(), context, memories.into(), tables.into(), tags.into());
     let data = store.instances.add(data);
     // SAFETY: the store keeps its instances.
     let instance = unsafe { data.as_ref() };
 
-    for (index, ty) in (0..).zip(module.type_ids()) {
+    for (index, ty) in (0..).zip(&wasm.types) {
         instance.vmctx.write(module.layout().type_id(index), *ty);
     }
     for (index, global) in (0..).zip(globals) {
@@ -273,7 +291,7 @@ fn build(
             None => FuncRef {
                 code: module.function_address(*index),
                 vmctx: instance.vmctx.head() as usize,
-                type_id: module.function_type_id(*index),
+                type_id: wasm.function_type_id(*index),
                 kind: kind::WASM,
             },
             Some((_, Given::Host(host))) => {
@@ -288,10 +306,18 @@ fn build(
         unsafe { *instance.func_ref(slot).as_ptr() = reference };
     }
     for (index, global) in (0..).zip(&wasm.globals) {
-        if let Some(init) = global.init {
+        if let Some(init) = &global.init {
             let value = instance.evaluate(init);
             // SAFETY: the place is in the vmctx of the new instance.
-            unsafe { *instance.global(index) = Value::from_bits(value) };
+            unsafe { *instance.global(index) = value };
+        }
+    }
+    for (mut storage, table) in instance.tables.iter().copied().zip(&wasm.tables) {
+        if let Some(init) = &table.init {
+            let value = instance.evaluate(init).word();
+            // SAFETY: the store keeps its tables; this one is of the new
+            // instance, for imported ones have no first value.
+            unsafe { storage.as_mut() }.elements_mut().fill(value);
         }
     }
     Ok(data)
@@ -306,7 +332,7 @@ fn resolve(store: &mut StoreOpaque, module: &Module, given: Vec<Given>) -> Resul
     let mut imports = Imports::default();
     for (import, given) in wanted.iter().zip(given) {
         let found = match &given {
-            Given::Host(host) => ExternType::Func(host.ty.clone()),
+            Given::Host(host) => ExternType::Func(host.ty.func_type().clone()),
             Given::Extern(item) => extern_type(store, item),
         };
         if !fits(&import.ty, &found) {
@@ -322,10 +348,7 @@ fn resolve(store: &mut StoreOpaque, module: &Module, given: Vec<Given>) -> Resul
             Given::Host(ref host) => {
                 let code = match host.code {
                     Some(code) => code,
-                    None => {
-                        let type_id = store.engine.type_id(&host.ty);
-                        store.engine.stubs(type_id)?.dynamic_host
-                    }
+                    None => store.engine.stubs(host.ty)?.dynamic_host,
                 };
                 let import = FunctionImport {
                     code,
@@ -343,6 +366,7 @@ fn resolve(store: &mut StoreOpaque, module: &Module, given: Vec<Given>) -> Resul
             Given::Extern(Extern::Table(table)) => imports.tables.push(table.storage(store)),
             Given::Extern(Extern::Memory(memory)) => imports.memories.push(memory.storage(store)),
             Given::Extern(Extern::Global(global)) => imports.globals.push(global.place(store)),
+            Given::Extern(Extern::Tag(tag)) => imports.tags.push(tag.data(store)),
         }
     }
     Ok(imports)
@@ -350,19 +374,17 @@ fn resolve(store: &mut StoreOpaque, module: &Module, given: Vec<Given>) -> Resul
 
 fn extern_type(store: &StoreOpaque, item: &Extern) -> ExternType {
     match item {
-        Extern::Func(func) => {
-            let id = func.func_ref(store).type_id;
-            ExternType::Func((*store.engine.func_type(id)).clone())
-        }
+        Extern::Func(func) => ExternType::Func(func.type_id(store).func_type().clone()),
         Extern::Table(table) => ExternType::Table(table.current_type(store)),
         Extern::Memory(memory) => ExternType::Memory(memory.current_type(store)),
         Extern::Global(global) => ExternType::Global(global.declared_type(store)),
+        Extern::Tag(tag) => ExternType::Tag(tag.type_id(store).func_type().clone()),
     }
 }
 
 /// Whether an import of type `wanted` takes something of type `given`
-/// (specification, "Import subtyping"): sizes may be larger at the start, and
-/// limits tighter.
+/// (specification, "Matching", external types): sizes may be larger at the
+/// start, limits tighter, and the type of a constant narrower.
 fn fits(wanted: &ExternType, given: &ExternType) -> bool {
     let within = |minimum: [u64; 2], maximum: [Option<u64>; 2]| {
         minimum[1] >= minimum[0]
@@ -374,7 +396,11 @@ fn fits(wanted: &ExternType, given: &ExternType) -> bool {
     };
     match (wanted, given) {
         (ExternType::Func(wanted), ExternType::Func(given)) => wanted == given,
-        (ExternType::Global(wanted), ExternType::Global(given)) => wanted == given,
+        (ExternType::Tag(wanted), ExternType::Tag(given)) => wanted == given,
+        (ExternType::Global(wanted), ExternType::Global(given)) => {
+            wanted == given
+                || !wanted.mutable && !given.mutable && given.content.matches(wanted.content)
+        }
         (ExternType::Memory(wanted), ExternType::Memory(given)) => {
             let MemoryType { minimum, maximum } = *wanted;
             within([minimum, given.minimum], [maximum, given.maximum])
@@ -395,10 +421,10 @@ fn initialize(mut instance: NonNull<InstanceData>) -> Result<(), Error> {
     let wasm = module.wasm();
     let trap = |code| Error::Trap(Trap { code, backtrace: Backtrace::default() });
     for (index, segment) in (0..).zip(&wasm.elements) {
-        if let SegmentMode::Active { target, offset } = segment.mode {
-            let at = u64::from(instance.evaluate(offset) as u32);
+        if let SegmentMode::Active { target, offset } = &segment.mode {
+            let at = u64::from(instance.evaluate(offset).word() as u32);
             let len = segment.items.len() as u64;
-            instance.table_init(target, index, at, 0, len).map_err(trap)?;
+            instance.table_init(*target, index, at, 0, len).map_err(trap)?;
         }
         if segment.mode != SegmentMode::Passive {
             instance.elem_drop(index);
@@ -413,11 +439,11 @@ fn initialize(mut instance: NonNull<InstanceData>) -> Result<(), Error> {
         }
     }
     for (index, segment) in (0..).zip(&wasm.data) {
-        if let SegmentMode::Active { target, offset } = segment.mode {
+        if let SegmentMode::Active { target, offset } = &segment.mode {
             if module.memory_images().is_none() {
-                let at = u64::from(instance.evaluate(offset) as u32);
+                let at = u64::from(instance.evaluate(offset).word() as u32);
                 let len = wasm.data_bytes(segment).len() as u64;
-                instance.memory_init(target, index, at, 0, len).map_err(trap)?;
+                instance.memory_init(*target, index, at, 0, len).map_err(trap)?;
             }
             instance.data_drop(index);
         }

@@ -14,6 +14,7 @@ mod call;
 mod code;
 mod engine;
 mod error;
+mod exception;
 mod externref;
 mod func;
 mod global;
@@ -25,6 +26,7 @@ mod module;
 mod store;
 mod sys;
 mod table;
+mod tag;
 mod typed;
 mod v128;
 mod value;
@@ -32,6 +34,7 @@ mod vm;
 
 pub use engine::{Engine, RuntimeConfig, StubCompiler};
 pub use error::{Backtrace, BoxError, Error, Frame, LinkError, MemoryAccessError, Trap};
+pub use exception::{Exception, ExnRef};
 pub use externref::ExternRef;
 pub use func::Func;
 pub use global::Global;
@@ -42,12 +45,13 @@ pub use memory::Memory;
 pub use module::{ExportType, ImportType, Module};
 pub use store::{AsContext, AsContextMut, Caller, Store, StoreMut, StoreRef};
 pub use table::Table;
+pub use tag::Tag;
 pub use typed::{TypedFunc, WasmParams, WasmResults, WasmTy};
 pub use v128::V128;
 pub use value::Val;
 pub use wasmprof_image::TrapCode;
 pub use wasmprof_module::{
-    ExternType, FuncType, GlobalType, HeapType, MemoryType, RefType, TableType, ValType,
+    ExternType, FuncType, GlobalType, HeapType, MemoryType, RefType, TableType, TypeId, ValType,
 };
 
 /// Whether this process may reserve the address space that guarded memories

@@ -45,7 +45,8 @@ impl Table {
     pub fn new(mut store: impl AsContextMut, ty: TableType, init: Val) -> Result<Table, Error> {
         let mut store = store.as_context_mut();
         let store = store.opaque();
-        let init = init.to_bits(store, ValType::Ref(ty.element), "the elements of a table")? as u64;
+        let init =
+            init.to_value(store, ValType::Ref(ty.element), "the elements of a table")?.word();
         let mut table = TableStorage::new(ty)?;
         table.elements_mut().fill(init);
         let storage = store.tables.add(table);
@@ -79,9 +80,10 @@ impl Table {
         let mut store = store.as_context_mut();
         let store = store.opaque();
         let table = self.get_ref(store);
+        let element = table.ty().element;
         let bits = *table.elements().get(usize::try_from(index).ok()?)?;
         // SAFETY: what is in a table of this store belongs to it.
-        Some(unsafe { Val::reference(store, table.ty().element, bits) })
+        Some(unsafe { Val::reference(store, element, bits) })
     }
 
     /// Sets the element at `index`.
@@ -93,7 +95,7 @@ impl Table {
         let mut store = store.as_context_mut();
         let store = store.opaque();
         let element = ValType::Ref(self.get_ref(store).ty().element);
-        let bits = value.to_bits(store, element, "an element of a table")? as u64;
+        let bits = value.to_value(store, element, "an element of a table")?.word();
         let elements = self.get_mut(store).elements_mut();
         let place = usize::try_from(index).ok().and_then(|index| elements.get_mut(index));
         *place.ok_or(LinkError::NoElement { index })? = bits;
@@ -114,7 +116,8 @@ impl Table {
         let mut store = store.as_context_mut();
         let store = store.opaque();
         let ty = self.get_ref(store).ty();
-        let init = init.to_bits(store, ValType::Ref(ty.element), "the elements of a table")? as u64;
+        let init =
+            init.to_value(store, ValType::Ref(ty.element), "the elements of a table")?.word();
         self.get_mut(store)
             .grow(elements, init)
             .ok_or_else(|| LinkError::CannotGrow { from: ty.minimum, by: elements }.into())

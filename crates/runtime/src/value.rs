@@ -1,7 +1,8 @@
 //! Values as the embedder sees them.
 
 use crate::store::StoreOpaque;
-use crate::{AsContext, Error, ExternRef, Func, LinkError, V128};
+use crate::vm::Value;
+use crate::{AsContext, Error, ExnRef, ExternRef, Func, LinkError, V128};
 use wasmprof_module::{HeapType, RefType, ValType};
 
 /// A value of WebAssembly. Floats are kept as bits.
@@ -21,18 +22,21 @@ pub enum Val {
     FuncRef(Option<Func>),
     /// A reference to something of the host's; `None` is null.
     ExternRef(Option<ExternRef>),
+    /// A reference to an exception; `None` is null.
+    ExnRef(Option<ExnRef>),
 }
 
 impl Val {
     /// The null reference of a type.
     pub fn null(ty: RefType) -> Val {
         match ty.heap {
-            HeapType::Func => Val::FuncRef(None),
             HeapType::Extern => Val::ExternRef(None),
+            HeapType::Exn | HeapType::NoExn => Val::ExnRef(None),
+            _ => Val::FuncRef(None),
         }
     }
 
-    /// Zero or null.
+    /// Zero or null, even for a type to which null does not belong.
     pub fn default_for(ty: ValType) -> Val {
         match ty {
             ValType::I32 => Val::I32(0),
@@ -44,7 +48,7 @@ impl Val {
         }
     }
 
-    /// The type.
+    /// The type; for a reference, the widest that it has.
     pub fn ty(&self) -> ValType {
         match self {
             Val::I32(_) => ValType::I32,
@@ -54,38 +58,54 @@ impl Val {
             Val::V128(_) => ValType::V128,
             Val::FuncRef(_) => ValType::FUNCREF,
             Val::ExternRef(_) => ValType::EXTERNREF,
+            Val::ExnRef(_) => ValType::EXNREF,
         }
     }
 
-    /// The bits that compiled code knows the value by, if it has the type `ty`.
-    pub(crate) fn to_bits(
+    /// Whether it is a value of the type `ty`.
+    fn fits(self, store: &StoreOpaque, ty: ValType) -> bool {
+        let ValType::Ref(ty) = ty else { return self.ty() == ty };
+        match (self, ty.heap) {
+            (Val::FuncRef(None), HeapType::Func | HeapType::Concrete(_))
+            | (Val::ExternRef(None), HeapType::Extern)
+            | (Val::ExnRef(None), HeapType::Exn | HeapType::NoExn) => ty.nullable,
+            (Val::FuncRef(Some(_)), HeapType::Func)
+            | (Val::ExternRef(Some(_)), HeapType::Extern)
+            | (Val::ExnRef(Some(_)), HeapType::Exn) => true,
+            (Val::FuncRef(Some(func)), HeapType::Concrete(id)) => func.type_id(store) == id,
+            _ => false,
+        }
+    }
+
+    /// What compiled code knows the value by, if it has the type `ty`.
+    pub(crate) fn to_value(
         self,
         store: &StoreOpaque,
         ty: ValType,
         what: &str,
-    ) -> Result<u128, Error> {
-        if self.ty() != ty {
+    ) -> Result<Value, Error> {
+        if !self.fits(store, ty) {
             return Err(LinkError::ValueType { wanted: ty, what: what.to_owned() }.into());
         }
         Ok(match self {
-            Val::I32(value) => u128::from(value as u32),
-            Val::I64(value) => u128::from(value as u64),
-            Val::F32(bits) => u128::from(bits),
-            Val::F64(bits) => u128::from(bits),
-            Val::V128(bits) => bits,
-            Val::FuncRef(func) => func.map_or(0, |func| func.to_bits(store)).into(),
-            Val::ExternRef(reference) => {
-                reference.map_or(0, |reference| reference.to_bits(store)).into()
-            }
+            Val::I32(value) => Value::from_word(u64::from(value as u32)),
+            Val::I64(value) => Value::from_word(value as u64),
+            Val::F32(bits) => Value::from_word(u64::from(bits)),
+            Val::F64(bits) => Value::from_word(bits),
+            Val::V128(bits) => Value::from_bits(bits),
+            Val::FuncRef(func) => Value::from_word(func.map_or(0, |it| it.to_bits(store))),
+            Val::ExternRef(some) => Value::from_word(some.map_or(0, |it| it.to_bits(store))),
+            Val::ExnRef(some) => Value::from_word(some.map_or(0, |it| it.to_bits(store))),
         })
     }
 
-    /// The value of type `ty` with these bits.
+    /// The value of type `ty` that compiled code knows as `value`.
     ///
     /// # Safety
     ///
-    /// They must come from compiled code of `store`.
-    pub(crate) unsafe fn from_bits(store: &StoreOpaque, ty: ValType, bits: u128) -> Val {
+    /// It must come from compiled code of `store`.
+    pub(crate) unsafe fn from_value(store: &mut StoreOpaque, ty: ValType, value: Value) -> Val {
+        let bits = value.bits();
         match ty {
             ValType::I32 => Val::I32(bits as i32),
             ValType::I64 => Val::I64(bits as i64),
@@ -97,12 +117,16 @@ impl Val {
         }
     }
 
-    /// The reference with these bits; see [`from_bits`](Val::from_bits).
-    pub(crate) unsafe fn reference(store: &StoreOpaque, ty: RefType, bits: u64) -> Val {
+    /// The reference with these bits; see [`from_value`](Val::from_value).
+    pub(crate) unsafe fn reference(store: &mut StoreOpaque, ty: RefType, bits: u64) -> Val {
         match ty.heap {
-            // SAFETY: by the contract.
-            HeapType::Func => Val::FuncRef(unsafe { Func::from_bits(store, bits) }),
             HeapType::Extern => Val::ExternRef(ExternRef::from_bits(store, bits)),
+            // SAFETY: by the contract.
+            HeapType::Exn | HeapType::NoExn => {
+                Val::ExnRef(unsafe { ExnRef::from_bits(store, bits) })
+            }
+            // SAFETY: by the contract.
+            _ => Val::FuncRef(unsafe { Func::from_bits(store, bits) }),
         }
     }
 
@@ -137,6 +161,7 @@ impl Val {
         match self {
             Val::FuncRef(Some(func)) => func.store_id() == id,
             Val::ExternRef(Some(reference)) => reference.store_id() == id,
+            Val::ExnRef(Some(reference)) => reference.store_id() == id,
             _ => true,
         }
     }
@@ -175,6 +200,12 @@ impl From<V128> for Val {
 impl From<Func> for Val {
     fn from(func: Func) -> Val {
         Val::FuncRef(Some(func))
+    }
+}
+
+impl From<ExnRef> for Val {
+    fn from(reference: ExnRef) -> Val {
+        Val::ExnRef(Some(reference))
     }
 }
 

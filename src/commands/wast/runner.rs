@@ -150,7 +150,10 @@ impl<'e> Runner<'e> {
             WastDirective::AssertUnlinkable { module, message, .. } => {
                 self.unlinkable(module, message)
             }
-            WastDirective::AssertException { .. } => unsupported("exceptions"),
+            WastDirective::AssertException { exec, .. } => match self.execute(exec)? {
+                Outcome::Failed(Error::Exception(_)) => Ok(()),
+                other => Err(format!("expected an exception, got {}", self.show(&other, &[]))),
+            },
             WastDirective::AssertSuspension { .. } => unsupported("stack switching"),
             WastDirective::Thread(_) | WastDirective::Wait { .. } => unsupported("threads"),
             WastDirective::AssertInvalidCustom { .. }

@@ -20,6 +20,7 @@ pub(super) fn argument(store: &mut Store<()>, arg: &WastArg<'_>) -> Result<Val, 
         WastArgCore::RefNull(heap) => match kind(heap) {
             Some(Kind::Func) => Val::FuncRef(None),
             Some(Kind::Extern) => Val::ExternRef(None),
+            Some(Kind::Exn) => Val::ExnRef(None),
             None => return Err(unsupported("a reference of this type")),
         },
         WastArgCore::RefExtern(number) | WastArgCore::RefHost(number) => {
@@ -37,6 +38,7 @@ fn unsupported(what: &str) -> String {
 enum Kind {
     Func,
     Extern,
+    Exn,
 }
 
 fn kind(heap: &HeapType<'_>) -> Option<Kind> {
@@ -44,8 +46,11 @@ fn kind(heap: &HeapType<'_>) -> Option<Kind> {
         HeapType::Abstract { shared: false, ty } => match ty {
             AbstractHeapType::Func | AbstractHeapType::NoFunc => Some(Kind::Func),
             AbstractHeapType::Extern | AbstractHeapType::NoExtern => Some(Kind::Extern),
+            AbstractHeapType::Exn | AbstractHeapType::NoExn => Some(Kind::Exn),
             _ => None,
         },
+        // Without garbage collection, all types that are defined are functions'.
+        HeapType::Concrete(_) => Some(Kind::Func),
         _ => None,
     }
 }
@@ -67,7 +72,11 @@ fn matches(store: &Store<()>, result: &Val, expected: &WastRetCore<'_>) -> bool 
         (WastRetCore::F32(wanted), Val::F32(found)) => matches_f32(*found, wanted),
         (WastRetCore::F64(wanted), Val::F64(found)) => matches_f64(*found, wanted),
         (WastRetCore::V128(wanted), Val::V128(found)) => vector::matches(*found, wanted),
-        (WastRetCore::RefNull(None), Val::FuncRef(None) | Val::ExternRef(None)) => true,
+        (
+            WastRetCore::RefNull(None),
+            Val::FuncRef(None) | Val::ExternRef(None) | Val::ExnRef(None),
+        ) => true,
+        (WastRetCore::RefNull(Some(heap)), Val::ExnRef(None)) => kind(heap) == Some(Kind::Exn),
         (WastRetCore::RefNull(Some(heap)), Val::FuncRef(None)) => kind(heap) == Some(Kind::Func),
         (WastRetCore::RefNull(Some(heap)), Val::ExternRef(None)) => {
             kind(heap) == Some(Kind::Extern)
@@ -179,6 +188,8 @@ pub(super) fn show(value: &Val) -> String {
         Val::V128(bits) => vector::show(*bits),
         Val::FuncRef(None) => "(ref.null func)".to_owned(),
         Val::ExternRef(None) => "(ref.null extern)".to_owned(),
+        Val::ExnRef(None) => "(ref.null exn)".to_owned(),
+        Val::ExnRef(Some(_)) => "(ref.exn)".to_owned(),
         Val::FuncRef(Some(_)) => "(ref.func)".to_owned(),
         Val::ExternRef(Some(_)) => "(ref.extern)".to_owned(),
     }
@@ -202,6 +213,7 @@ fn show_pattern(expected: &WastRetCore<'_>) -> String {
         WastRetCore::RefNull(heap) => match heap.as_ref().and_then(kind) {
             Some(Kind::Func) => "(ref.null func)".to_owned(),
             Some(Kind::Extern) => "(ref.null extern)".to_owned(),
+            Some(Kind::Exn) => "(ref.null exn)".to_owned(),
             None => "(ref.null)".to_owned(),
         },
         WastRetCore::RefExtern(Some(number)) => format!("(ref.extern {number})"),

@@ -6,7 +6,7 @@ use cranelift_codegen::ir::{ConstantData, InstBuilder, Type, Value, types};
 use cranelift_codegen::isa::TargetIsa;
 use cranelift_frontend::FunctionBuilder;
 use wasmprof_image::abi::VmctxLayout;
-use wasmprof_module::{ConstExpr, Module};
+use wasmprof_module::{ConstExpr, ConstOp, Module};
 
 /// A module and how it is compiled; shared by all threads.
 pub(crate) struct ModuleEnv<'a> {
@@ -39,11 +39,11 @@ impl<'a> ModuleEnv<'a> {
     /// The value of a global that is a number known at compile time.
     pub(super) fn constant_global(&self, index: u32) -> Option<Constant> {
         let global = &self.module.globals[index as usize];
-        match global.init? {
+        match global.init.as_ref()? {
             _ if global.ty.mutable => None,
-            ConstExpr::I32(value) => Some(Constant::I32(value)),
-            ConstExpr::I64(value) => Some(Constant::I64(value)),
-            ConstExpr::V128(value) => Some(Constant::V128(value)),
+            ConstExpr::One(ConstOp::I32(value)) => Some(Constant::I32(*value)),
+            ConstExpr::One(ConstOp::I64(value)) => Some(Constant::I64(*value)),
+            ConstExpr::One(ConstOp::V128(value)) => Some(Constant::V128(*value)),
             _ => None,
         }
     }

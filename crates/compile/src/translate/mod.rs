@@ -12,6 +12,7 @@
 mod call;
 mod control;
 mod env;
+mod exception;
 mod memory;
 mod numeric;
 mod reference;
@@ -21,14 +22,17 @@ mod simd;
 pub(crate) use env::ModuleEnv;
 
 use crate::Error;
+use crate::callee::Callee;
 use crate::function::clif_trap;
 use crate::signature::{self, POINTER, VECTOR, value_type};
+use crate::stub;
 use control::Frame;
 use cranelift_codegen::ir::{
     self, Block, BlockArg, Endianness, Function, GlobalValueData, InstBuilder, InstructionData,
     MemFlagsData, Opcode, SourceLoc, Type, Value, ValueDef, types,
 };
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Variable};
+use exception::Clause;
 use std::collections::HashMap;
 use wasmparser::{FuncValidator, FunctionBody, Operator, OperatorsReader, WasmModuleResources};
 use wasmprof_image::abi::{Builtin, store_context, vmctx};
@@ -63,7 +67,7 @@ pub(crate) fn function<R: WasmModuleResources>(
         let count = reader.read_var_u32()?;
         let ty = reader.read()?;
         validator.define_locals(offset, count, ty)?;
-        translator.declare_locals(count, value_type(ty.into()));
+        translator.declare_locals(count, value_type(env.module.val_type(ty)));
     }
     let mut operators = OperatorsReader::new(reader);
     while !operators.eof() {
@@ -87,13 +91,16 @@ struct Translator<'a> {
     stack: Vec<Value>,
     /// Enclosing blocks, outermost first.
     control: Vec<Frame>,
+    /// What enclosing blocks catch, outermost block first, and of each block
+    /// its last clause first: what is last catches first.
+    catches: Vec<Clause>,
     /// Whether control can reach the current operator. If not, only the
     /// control stack is kept; the validator knows the rest.
     reachable: bool,
     locals: Vec<Variable>,
     vmctx: Value,
     locations: &'a mut Vec<Location>,
-    functions: HashMap<FuncIndex, ir::FuncRef>,
+    callees: HashMap<Callee, ir::FuncRef>,
     wasm_signatures: HashMap<TypeIndex, ir::SigRef>,
     host_signatures: HashMap<TypeIndex, ir::SigRef>,
     builtin_signatures: HashMap<Builtin, ir::SigRef>,
@@ -119,11 +126,12 @@ impl<'a> Translator<'a> {
             builder,
             stack: Vec::new(),
             control: Vec::new(),
+            catches: Vec::new(),
             reachable: true,
             locals: Vec::new(),
             vmctx,
             locations,
-            functions: HashMap::new(),
+            callees: HashMap::new(),
             wasm_signatures: HashMap::new(),
             host_signatures: HashMap::new(),
             builtin_signatures: HashMap::new(),
@@ -190,6 +198,7 @@ impl<'a> Translator<'a> {
 
     fn finish(self) {
         debug_assert!(self.control.is_empty() && self.stack.is_empty());
+        debug_assert!(self.catches.is_empty());
         self.builder.finalize(self.env.isa.frontend_config());
     }
 
@@ -201,6 +210,7 @@ impl<'a> Translator<'a> {
                 || self.memory_operator(op)
                 || self.call_operator(op)
                 || self.reference_operator(op)
+                || self.exception_operator(op)
                 || self.simd_operator(op)
         } else {
             self.unreachable_operator(op);
@@ -436,9 +446,7 @@ impl<'a> Translator<'a> {
             .builtin_signatures
             .entry(builtin)
             .or_insert_with(|| builder.import_signature(signature::builtin(isa, builtin)));
-        let array = self.load_immutable(POINTER, vmctx::BUILTINS);
-        let flags = self.immutable();
-        let code = self.ins().load(POINTER, flags, array, builtin.offset() as i32);
+        let code = stub::load_builtin(&mut self.builder, self.vmctx, builtin);
         let call = self.ins().call_indirect(signature, code, &all);
         self.builder.inst_results(call).first().copied()
     }

@@ -25,6 +25,10 @@ impl Translator<'_> {
                 let value = self.ins().uextend(types::I32, is_null);
                 self.push(value);
             }
+            Operator::RefAsNonNull => {
+                let reference = self.peek();
+                self.trap_if_null(reference, TrapCode::NullReference);
+            }
             Operator::RefFunc { function_index } => {
                 let slot = self
                     .env

@@ -4,10 +4,12 @@
 //! Each takes the caller's vmctx first if it may trap or change the instance.
 //! Nothing here keeps anything that needs dropping across a trap.
 
-use super::{InstanceData, VmctxHead};
+use super::{ExceptionData, InstanceData, VmctxHead};
 use crate::V128;
 use crate::call;
+use crate::store::StoreOpaque;
 use crate::sys::arch::{self, Vector};
+use std::ptr::NonNull;
 use wasmprof_image::TrapCode;
 use wasmprof_image::abi::Builtin;
 
@@ -81,6 +83,16 @@ builtins! {
     }
     fn elem_drop(vmctx, segment: u32) {
         instance(vmctx).elem_drop(segment)
+    }
+    fn exception_new(vmctx, tag: u32) -> u64 {
+        let tag = instance(vmctx).tags[tag as usize];
+        let store = (*vmctx).store.cast::<StoreOpaque>();
+        (*store).new_exception(tag).as_ptr() as u64
+    }
+    fn throw(vmctx, exception: u64) {
+        let exception = exception as *mut ExceptionData;
+        let exception = NonNull::new(exception).expect("compiled code has tested it for null");
+        call::throw((*vmctx).store, exception)
     }
 }
 
@@ -164,6 +176,8 @@ fn address(builtin: Builtin) -> *const () {
         Builtin::TableCopy => table_copy as *const (),
         Builtin::TableInit => table_init as *const (),
         Builtin::ElemDrop => elem_drop as *const (),
+        Builtin::ExceptionNew => exception_new as *const (),
+        Builtin::Throw => throw as *const (),
         Builtin::F32Ceil => f32_ceil as *const (),
         Builtin::F32Floor => f32_floor as *const (),
         Builtin::F32Trunc => f32_trunc as *const (),

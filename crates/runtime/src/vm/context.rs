@@ -2,6 +2,7 @@
 
 use std::mem::{offset_of, size_of};
 use wasmprof_image::abi;
+use wasmprof_module::TypeId;
 
 /// What changes at each entry into compiled code; one for each store.
 #[repr(C)]
@@ -56,7 +57,7 @@ pub(crate) struct FunctionImport {
 pub(crate) struct FuncRef {
     pub(crate) code: usize,
     pub(crate) vmctx: usize,
-    pub(crate) type_id: u32,
+    pub(crate) type_id: TypeId,
     pub(crate) kind: u32,
 }
 
@@ -107,6 +108,16 @@ impl Value {
 
     pub(crate) fn bits(self) -> u128 {
         self.0
+    }
+
+    /// A value that has no more than 64 bits.
+    pub(crate) fn from_word(word: u64) -> Value {
+        Value(u128::from(word))
+    }
+
+    /// The low 64 bits: all of a value that is not a vector.
+    pub(crate) fn word(self) -> u64 {
+        self.0 as u64
     }
 }
 

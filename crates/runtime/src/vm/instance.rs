@@ -1,12 +1,14 @@
 //! An instance as compiled code sees it: its vmctx, and what the builtins need.
 
-use super::{FuncRef, FunctionImport, LinearMemory, StoreContext, TableStorage, Value, VmctxHead};
+use super::{
+    FuncRef, FunctionImport, LinearMemory, StoreContext, TableStorage, TagData, Value, VmctxHead,
+};
 use crate::module::Module;
 use std::alloc::Layout;
 use std::ptr::NonNull;
 use wasmprof_image::TrapCode;
 use wasmprof_image::abi::{VmctxLayout, memory, table};
-use wasmprof_module::{ConstExpr, ElementSegment};
+use wasmprof_module::{ConstExpr, ConstOp, ElementItem, ElementSegment, FuncIndex};
 
 /// The memory that a vmctx pointer points to.
 #[derive(Debug)]
@@ -62,6 +64,8 @@ pub(crate) struct InstanceData {
     pub(crate) memories: Box<[NonNull<LinearMemory>]>,
     /// Imported ones first; owned by the store.
     pub(crate) tables: Box<[NonNull<TableStorage>]>,
+    /// Imported ones first; owned by the store.
+    pub(crate) tags: Box<[NonNull<TagData>]>,
     dropped_elements: Box<[bool]>,
     dropped_data: Box<[bool]>,
 }
@@ -73,6 +77,7 @@ impl InstanceData {
         store: *mut StoreContext,
         memories: Box<[NonNull<LinearMemory>]>,
         tables: Box<[NonNull<TableStorage>]>,
+        tags: Box<[NonNull<TagData>]>,
     ) -> Box<InstanceData> {
         let wasm = module.wasm();
         let dropped_elements = vec![false; wasm.elements.len()].into();
@@ -85,6 +90,7 @@ impl InstanceData {
             vmctx,
             memories,
             tables,
+            tags,
             dropped_elements,
             dropped_data,
         });
@@ -114,6 +120,9 @@ impl InstanceData {
             self.vmctx.write(place + table::BASE, storage.base());
             self.vmctx.write(place + table::LENGTH, storage.length_address());
         }
+        for (index, pointer) in (0..).zip(&self.tags) {
+            self.vmctx.write(self.layout().tag(index), pointer.as_ptr());
+        }
     }
 
     pub(crate) fn set_import(&self, index: u32, import: FunctionImport) {
@@ -136,22 +145,58 @@ impl InstanceData {
         }
     }
 
-    /// The bits of a constant expression's value.
-    pub(crate) fn evaluate(&self, expr: ConstExpr) -> u128 {
-        match expr {
-            ConstExpr::I32(value) => u128::from(value as u32),
-            ConstExpr::I64(value) => u128::from(value as u64),
-            ConstExpr::F32(bits) => u128::from(bits),
-            ConstExpr::F64(bits) => u128::from(bits),
-            ConstExpr::V128(bits) => bits,
-            // SAFETY: a global has room for any value, and starts with its bits.
-            ConstExpr::Global(index) => unsafe { (*self.global(index)).bits() },
-            ConstExpr::RefNull => 0,
-            ConstExpr::RefFunc(index) => {
-                let slot = self.module.wasm().escape_slot(index);
-                self.func_ref(slot.expect("a referenced function has a slot")).as_ptr() as u128
-            }
+    /// The reference to a function that can be referenced, as bits.
+    fn reference_to(&self, index: FuncIndex) -> u64 {
+        let slot = self.module.wasm().escape_slot(index);
+        self.func_ref(slot.expect("a referenced function has a slot")).as_ptr() as u64
+    }
+
+    /// The value of a constant expression.
+    pub(crate) fn evaluate(&self, expr: &ConstExpr) -> Value {
+        if let ConstExpr::One(op) = expr {
+            return self.constant(*op);
         }
+        let mut stack: Vec<Value> = Vec::new();
+        for op in expr.ops() {
+            let mut pop = || stack.pop().expect("validation has checked the operands").word();
+            let value = match op {
+                ConstOp::I32Add | ConstOp::I32Sub | ConstOp::I32Mul => {
+                    let (b, a) = (pop() as u32, pop() as u32);
+                    Value::from_word(u64::from(match op {
+                        ConstOp::I32Add => a.wrapping_add(b),
+                        ConstOp::I32Sub => a.wrapping_sub(b),
+                        _ => a.wrapping_mul(b),
+                    }))
+                }
+                ConstOp::I64Add | ConstOp::I64Sub | ConstOp::I64Mul => {
+                    let (b, a) = (pop(), pop());
+                    Value::from_word(match op {
+                        ConstOp::I64Add => a.wrapping_add(b),
+                        ConstOp::I64Sub => a.wrapping_sub(b),
+                        _ => a.wrapping_mul(b),
+                    })
+                }
+                _ => self.constant(*op),
+            };
+            stack.push(value);
+        }
+        stack.pop().expect("validation has checked the operands")
+    }
+
+    /// The value of an operator without operands.
+    fn constant(&self, op: ConstOp) -> Value {
+        Value::from_word(match op {
+            ConstOp::I32(value) => u64::from(value as u32),
+            ConstOp::I64(value) => value as u64,
+            ConstOp::F32(bits) => u64::from(bits),
+            ConstOp::F64(bits) => bits,
+            ConstOp::V128(bits) => return Value::from_bits(bits),
+            // SAFETY: a global has room for any value, and starts with its bits.
+            ConstOp::Global(index) => return unsafe { *self.global(index) },
+            ConstOp::RefNull => 0,
+            ConstOp::RefFunc(index) => self.reference_to(index),
+            other => unreachable!("{other:?} has operands"),
+        })
     }
 
     pub(crate) fn memory(&mut self, index: u32) -> &mut LinearMemory {
@@ -236,7 +281,10 @@ impl InstanceData {
         let size = self.table(table).elements().len();
         let to = range(dst, len, size).ok_or(TrapCode::TableOutOfBounds)?;
         for (to, from) in to.zip(from) {
-            let reference = self.evaluate(items.get(from)) as u64;
+            let reference = match items.get(from) {
+                ElementItem::Function(index) => self.reference_to(index),
+                ElementItem::Expression(expr) => self.evaluate(expr).word(),
+            };
             self.table(table).elements_mut()[to] = reference;
         }
         Ok(())

@@ -3,12 +3,14 @@
 
 mod builtins;
 mod context;
+mod exception;
 mod instance;
 mod memory;
 mod table;
 
 pub(crate) use builtins::BUILTINS;
 pub(crate) use context::{FuncRef, FunctionImport, HostFunction, StoreContext, Value, VmctxHead};
+pub(crate) use exception::{ExceptionData, Exceptions, TagData, is_exception};
 pub(crate) use instance::{InstanceData, Vmctx};
 pub(crate) use memory::{LinearMemory, MemoryImage, can_reserve_guards};
 pub(crate) use table::TableStorage;
