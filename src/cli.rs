@@ -130,6 +130,11 @@ pub(crate) struct WastArgs {
     #[arg(long)]
     pub(crate) no_native_features: bool,
 
+    /// Check the bounds of each access to a memory, instead of relying on guards
+    /// behind the memories
+    #[arg(long)]
+    pub(crate) check_bounds: bool,
+
     /// The scripts
     #[arg(value_name = "FILE", required = true)]
     pub(crate) files: Vec<PathBuf>,

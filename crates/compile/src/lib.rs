@@ -35,8 +35,8 @@ pub struct Options {
     pub strategy: Strategy,
     /// Give every NaN that arithmetic makes the same bits.
     pub canonicalize_nans: bool,
-    /// Whether each memory is followed by enough inaccessible address space
-    /// that no access of a 32-bit index and offset needs a check. If not,
+    /// Whether memories with pages of 64 KiB are followed by inaccessible
+    /// address space, as [`Bounds`](wasmprof_image::abi::Bounds) says. If not,
     /// accesses are checked one by one.
     pub guarded_memories: bool,
     /// Use what the processor of this machine has beyond the base architecture.

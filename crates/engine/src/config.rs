@@ -58,8 +58,11 @@ impl Config {
         self
     }
 
-    /// Whether each memory reserves 8 GiB of address space, so that accesses
-    /// need no checks. If nothing is said, it does where the system allows it.
+    /// Whether memories with pages of 64 KiB reserve more address space than
+    /// they use, so that accesses need no checks (8 GiB for one with 32-bit
+    /// indices), or only a small one (what it may grow to, 64 GiB at most, for
+    /// one with 64-bit indices). If nothing is said, they do where the system
+    /// allows it.
     pub fn guarded_memories(mut self, guarded: bool) -> Self {
         self.guarded_memories = Some(guarded);
         self

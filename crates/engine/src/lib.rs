@@ -40,9 +40,9 @@ pub use wasmprof_runtime::Error;
 pub use wasmprof_runtime::{
     AsContext, AsContextMut, Backtrace, BoxError, Caller, Exception, ExnRef, ExportType, Extern,
     ExternRef, ExternType, Frame, Func, FuncType, Global, GlobalType, HeapType, HostResult,
-    ImportType, Instance, IntoFunc, LinkError, Linker, Memory, MemoryAccessError, MemoryType,
-    RefType, Store, StoreMut, StoreRef, Table, TableType, Tag, Trap, TrapCode, TypeId, TypedFunc,
-    V128, Val, ValType, WasmParams, WasmResults, WasmTy,
+    ImportType, IndexType, Instance, IntoFunc, LinkError, Linker, Memory, MemoryAccessError,
+    MemoryType, RefType, SharedMemory, Store, StoreMut, StoreRef, Table, TableType, Tag, Trap,
+    TrapCode, TypeId, TypedFunc, V128, Val, ValType, WaitResult, WasmParams, WasmResults, WasmTy,
 };
 
 /// Profiling agents to choose from.

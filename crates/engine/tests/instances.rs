@@ -236,7 +236,7 @@ fn references_have_the_types_of_their_functions() {
         assert!(Global::new(&mut store, ty, null).is_err());
         let global = Global::new(&mut store, ty, triple.into()).unwrap();
         assert!(global.set(&mut store, null).is_err());
-        let ty = TableType { element: not_null, minimum: 1, maximum: None };
+        let ty = TableType::new(not_null, 1, None);
         assert!(Table::new(&mut store, ty, null).is_err());
         let table = Table::new(&mut store, ty, triple.into()).unwrap();
         assert!(table.grow(&mut store, 1, null).is_err());

@@ -28,8 +28,8 @@ fn a_module_of_another_engine_is_refused() {
 fn imports_of_another_store_are_refused() {
     let engine = engine();
     let mut theirs = Store::new(&engine, ());
-    let memory_type = MemoryType { minimum: 1, maximum: None };
-    let table_type = TableType { element: RefType::FUNCREF, minimum: 1, maximum: None };
+    let memory_type = MemoryType::new(1, None);
+    let table_type = TableType::new(RefType::FUNCREF, 1, None);
     let global_type = GlobalType { content: ValType::I32, mutable: false };
     let items: [(&str, Extern); 4] = [
         ("(memory 1)", Memory::new(&mut theirs, memory_type).expect("a memory").into()),
@@ -44,10 +44,10 @@ fn imports_of_another_store_are_refused() {
         ),
     ];
     for (import, item) in items {
-        let module = importing(&engine, import);
-        Instance::new(&mut theirs, &module, &[item]).expect("its own store takes it");
+        let (module, items) = (importing(&engine, import), [item]);
+        Instance::new(&mut theirs, &module, &items).expect("its own store takes it");
         let mut ours = Store::new(&engine, ());
-        let link = AssertUnwindSafe(|| Instance::new(&mut ours, &module, &[item]).is_ok());
+        let link = AssertUnwindSafe(|| Instance::new(&mut ours, &module, &items).is_ok());
         assert!(catch_unwind(link).is_err(), "{import} of another store was taken");
     }
 }

@@ -22,7 +22,7 @@
 //!          function references
 //! ```
 
-use wasmprof_module::Module;
+use wasmprof_module::{IndexType, MemoryType, Module, PAGE_SIZE};
 
 /// Bytes in a pointer.
 pub const POINTER_SIZE: u32 = 8;
@@ -84,10 +84,49 @@ pub mod kind {
 pub mod memory {
     /// Address of the first byte; never changes.
     pub const BASE: u32 = 0;
-    /// Address of the current length in bytes, a `u64`.
+    /// Address of the current length in bytes, a `u64`. It never gets smaller,
+    /// and that of a shared memory gets larger while compiled code runs.
     pub const LENGTH: u32 = 8;
     /// Bytes of one.
     pub const SIZE: u32 = 16;
+}
+
+/// Bytes of inaccessible address space behind what a memory of
+/// [`Bounds::Guarded`] may grow to.
+///
+/// Hardly any access has a larger static offset: those are to statically known
+/// addresses of large memories.
+pub const GUARD_SIZE: u64 = 32 << 20;
+
+/// How accesses to a memory are kept inside it: what the runtime reserves, and
+/// the compiler relies on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bounds {
+    /// Every address that an index and a static offset can make is reserved,
+    /// and inaccessible beyond the length: no access needs a check.
+    Reserved,
+    /// [`GUARD_SIZE`] bytes are inaccessible behind what the memory may grow
+    /// to: an access that reaches no further than that from an index inside
+    /// the memory needs no other check.
+    Guarded,
+    /// Nothing can be relied on: every access needs an exact check.
+    Checked,
+}
+
+impl Bounds {
+    /// The bounds of memories of type `ty` where memories have guards, if the
+    /// type allows it, or have none.
+    pub fn of(ty: &MemoryType, guarded_memories: bool) -> Bounds {
+        // The accessible part of a memory ends with a page of the system. That
+        // is the end of the memory only if pages of WebAssembly are as large.
+        if !guarded_memories || ty.page_size() < PAGE_SIZE {
+            return Bounds::Checked;
+        }
+        match ty.index {
+            IndexType::I32 => Bounds::Reserved,
+            IndexType::I64 => Bounds::Guarded,
+        }
+    }
 }
 
 /// A table, imported or not.
@@ -195,6 +234,14 @@ builtins! {
     MemoryCopy(Vmctx I32 I32 I64 I64 I64);
     /// `memory.init`: memory, segment, destination, source, length.
     MemoryInit(Vmctx I32 I32 I64 I64 I64);
+    /// `memory.atomic.notify`: memory, index, static offset, how many threads
+    /// at most; how many were woken.
+    MemoryNotify(Vmctx I32 I64 I64 I32) -> I32;
+    /// `memory.atomic.wait32`: memory, index, static offset, expected value,
+    /// timeout in nanoseconds; how it ended.
+    MemoryWait32(Vmctx I32 I64 I64 I32 I64) -> I32;
+    /// `memory.atomic.wait64`, likewise.
+    MemoryWait64(Vmctx I32 I64 I64 I64 I64) -> I32;
     /// `data.drop`: segment.
     DataDrop(Vmctx I32);
     /// `table.grow`: table, elements, first value; the old size, or -1.

@@ -60,6 +60,10 @@ trap_codes! {
     NullFunctionReference = 12, "null function reference";
     /// Calls are nested too deeply for the stack.
     StackOverflow = 10, "call stack exhausted";
+    /// An atomic access of an address that is not a multiple of its size.
+    UnalignedAtomic = 13, "unaligned atomic";
+    /// A wait at an address of a memory that is not shared.
+    ExpectedSharedMemory = 14, "expected shared memory";
 }
 
 impl std::error::Error for TrapCode {}

@@ -33,11 +33,11 @@ pub use module::{
 pub use names::{Names, demangle};
 pub use type_id::TypeId;
 pub use types::{
-    ExternType, FuncIndex, FuncType, GlobalType, HeapType, MemoryType, RefType, TableType,
-    TypeIndex, ValType,
+    ExternType, FuncIndex, FuncType, GlobalType, HeapType, IndexType, MemoryType, RefType,
+    TableType, TypeIndex, ValType,
 };
 
-/// Bytes in a page of linear memory.
+/// Bytes in a page of linear memory, unless its type says otherwise.
 pub const PAGE_SIZE: u64 = 65_536;
 
 /// The most elements that a table may ever have; growing past it fails.

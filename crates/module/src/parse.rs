@@ -8,8 +8,8 @@ use crate::module::{
     Import, Module, Parsed, SegmentMode, Table,
 };
 use crate::{
-    ConstExpr, Error, ExternType, FuncIndex, FuncType, GlobalType, HeapType, MemoryType, RefType,
-    TableType, TypeId, TypeIndex, ValType, features, proposal,
+    ConstExpr, Error, ExternType, FuncIndex, FuncType, GlobalType, HeapType, IndexType, MemoryType,
+    PAGE_SIZE, RefType, TableType, TypeId, TypeIndex, ValType, features, proposal,
 };
 use std::ops::Range;
 use std::sync::OnceLock;
@@ -264,12 +264,27 @@ fn func_type(types: &[TypeId], ty: &wasmparser::FuncType) -> FuncType {
 }
 
 fn table_type(types: &[TypeId], ty: &wasmparser::TableType) -> TableType {
-    let element = ref_type(types, ty.element_type);
-    TableType { element, minimum: ty.initial, maximum: ty.maximum }
+    TableType {
+        element: ref_type(types, ty.element_type),
+        minimum: ty.initial,
+        maximum: ty.maximum,
+        index: index_type(ty.table64),
+    }
 }
 
 fn memory_type(ty: &wasmparser::MemoryType) -> MemoryType {
-    MemoryType { minimum: ty.initial, maximum: ty.maximum }
+    let default = PAGE_SIZE.trailing_zeros();
+    MemoryType {
+        minimum: ty.initial,
+        maximum: ty.maximum,
+        index: index_type(ty.memory64),
+        shared: ty.shared,
+        page_size_log2: ty.page_size_log2.unwrap_or(default) as u8,
+    }
+}
+
+fn index_type(wide: bool) -> IndexType {
+    if wide { IndexType::I64 } else { IndexType::I32 }
 }
 
 fn global_type(types: &[TypeId], ty: &wasmparser::GlobalType) -> GlobalType {

@@ -5,7 +5,7 @@ use crate::code::CodePlace;
 use std::fmt;
 use std::path::PathBuf;
 use wasmprof_image::{SymbolKind, TrapCode, WasmOffset};
-use wasmprof_module::{ExternType, FuncIndex, FuncType, ValType};
+use wasmprof_module::{ExternType, FuncIndex, FuncType, MemoryType, ValType};
 
 /// An error of any kind, as host functions may return it.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync + 'static>;
@@ -165,6 +165,8 @@ pub enum LinkError {
     },
     /// The module was made for another engine than the store.
     OtherEngine,
+    /// A shared memory was made for another engine than the store.
+    SharedMemoryOfOtherEngine,
     /// A name has been defined already.
     AlreadyDefined {
         /// Module part of the name.
@@ -204,6 +206,13 @@ pub enum LinkError {
     },
     /// A global that never changes was to be set.
     ImmutableGlobal,
+    /// There can be no memory of this type, or not of this kind.
+    MemoryType {
+        /// The type.
+        ty: MemoryType,
+        /// What is wrong with it.
+        why: &'static str,
+    },
     /// A table would have more elements than any may.
     TableTooLarge {
         /// How many.
@@ -240,6 +249,9 @@ impl fmt::Display for LinkError {
             LinkError::OtherEngine => f.write_str(
                 "the module was compiled for another engine than the one that the store is of",
             ),
+            LinkError::SharedMemoryOfOtherEngine => f.write_str(
+                "the shared memory was made for another engine than the one that the store is of",
+            ),
             LinkError::AlreadyDefined { module, name } => {
                 write!(f, "`{module}` `{name}` is defined twice")
             }
@@ -258,6 +270,7 @@ impl fmt::Display for LinkError {
                  {results} results"
             ),
             LinkError::ImmutableGlobal => f.write_str("the global is constant and cannot be set"),
+            LinkError::MemoryType { ty, why } => write!(f, "no {ty} can be made here: {why}"),
             LinkError::TableTooLarge { elements } => {
                 write!(f, "a table of {elements} elements is larger than any may be")
             }

@@ -8,7 +8,7 @@ use crate::vm::{
 };
 use crate::{
     AsContext, AsContextMut, Backtrace, Engine, Error, Func, Global, LinkError, Memory, Module,
-    Table, Tag, Trap, call,
+    SharedMemory, Table, Tag, Trap, call,
 };
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -16,12 +16,14 @@ use wasmprof_image::abi::kind;
 use wasmprof_module::{ExportKind, ExternType, FuncIndex, MemoryType, SegmentMode, TableType};
 
 /// Something that can be imported or exported.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum Extern {
     /// A function.
     Func(Func),
-    /// A memory.
+    /// A memory that belongs to the store.
     Memory(Memory),
+    /// A memory that other stores may have, too.
+    SharedMemory(SharedMemory),
     /// A table.
     Table(Table),
     /// A global.
@@ -53,6 +55,7 @@ macro_rules! extern_variants {
 extern_variants! {
     Func into_func;
     Memory into_memory;
+    SharedMemory into_shared_memory;
     Table into_table;
     Global into_global;
     Tag into_tag;
@@ -64,6 +67,7 @@ impl Extern {
         match self {
             Extern::Func(func) => ExternType::Func(func.ty(store)),
             Extern::Memory(memory) => ExternType::Memory(memory.ty(store)),
+            Extern::SharedMemory(memory) => ExternType::Memory(memory.ty()),
             Extern::Table(table) => ExternType::Table(table.ty(store)),
             Extern::Global(global) => ExternType::Global(global.ty(store)),
             Extern::Tag(tag) => ExternType::Tag(tag.ty(store)),
@@ -89,7 +93,11 @@ fn export(store: &StoreOpaque, data: &InstanceData, kind: ExportKind) -> Extern 
             Extern::Func(Func::of(store, data.func_ref(slot)))
         }
         ExportKind::Memory(index) => {
-            Extern::Memory(Memory::of(store, data.memories[index as usize]))
+            let storage = data.memories[index as usize];
+            match data.memory(index).is_shared() {
+                false => Extern::Memory(Memory::of(store, storage)),
+                true => Extern::SharedMemory(store.shared_memory(storage)),
+            }
         }
         ExportKind::Table(index) => Extern::Table(Table::of(store, data.tables[index as usize])),
         ExportKind::Global(index) => {
@@ -136,7 +144,7 @@ impl Instance {
         module: &Module,
         imports: &[Extern],
     ) -> Result<Instance, Error> {
-        let given = imports.iter().copied().map(Given::Extern).collect();
+        let given = imports.iter().cloned().map(Given::Extern).collect();
         Instance::link(store.as_context_mut().opaque(), module, given)
     }
 
@@ -204,9 +212,14 @@ impl Instance {
         self.get_export(store, name)?.into_func()
     }
 
-    /// The memory exported under this name.
+    /// The memory exported under this name, if it is not shared.
     pub fn get_memory(&self, store: impl AsContextMut, name: &str) -> Option<Memory> {
         self.get_export(store, name)?.into_memory()
+    }
+
+    /// The shared memory exported under this name.
+    pub fn get_shared_memory(&self, store: impl AsContextMut, name: &str) -> Option<SharedMemory> {
+        self.get_export(store, name)?.into_shared_memory()
     }
 
     /// The table exported under this name.
@@ -265,7 +278,10 @@ fn build(
     }
     let guarded = store.engine.guarded_memories();
     for ty in &wasm.memories[memories.len()..] {
-        memories.push(store.memories.add(LinearMemory::new(*ty, guarded)?));
+        memories.push(match ty.shared {
+            false => store.memories.add(LinearMemory::new(*ty, guarded)?),
+            true => store.keep_shared(SharedMemory::new(&store.engine, *ty)?)?,
+        });
     }
     let context = store.context();
     for ty in &wasm.tags[tags.len()..] {
@@ -365,6 +381,9 @@ fn resolve(store: &mut StoreOpaque, module: &Module, given: Vec<Given>) -> Resul
             }
             Given::Extern(Extern::Table(table)) => imports.tables.push(table.storage(store)),
             Given::Extern(Extern::Memory(memory)) => imports.memories.push(memory.storage(store)),
+            Given::Extern(Extern::SharedMemory(memory)) => {
+                imports.memories.push(store.keep_shared(memory)?);
+            }
             Given::Extern(Extern::Global(global)) => imports.globals.push(global.place(store)),
             Given::Extern(Extern::Tag(tag)) => imports.tags.push(tag.data(store)),
         }
@@ -377,6 +396,7 @@ fn extern_type(store: &StoreOpaque, item: &Extern) -> ExternType {
         Extern::Func(func) => ExternType::Func(func.type_id(store).func_type().clone()),
         Extern::Table(table) => ExternType::Table(table.current_type(store)),
         Extern::Memory(memory) => ExternType::Memory(memory.current_type(store)),
+        Extern::SharedMemory(memory) => ExternType::Memory(memory.ty()),
         Extern::Global(global) => ExternType::Global(global.declared_type(store)),
         Extern::Tag(tag) => ExternType::Tag(tag.type_id(store).func_type().clone()),
     }
@@ -402,12 +422,17 @@ fn fits(wanted: &ExternType, given: &ExternType) -> bool {
                 || !wanted.mutable && !given.mutable && given.content.matches(wanted.content)
         }
         (ExternType::Memory(wanted), ExternType::Memory(given)) => {
-            let MemoryType { minimum, maximum } = *wanted;
-            within([minimum, given.minimum], [maximum, given.maximum])
+            let MemoryType { minimum, maximum, index, shared, page_size_log2 } = *wanted;
+            index == given.index
+                && shared == given.shared
+                && page_size_log2 == given.page_size_log2
+                && within([minimum, given.minimum], [maximum, given.maximum])
         }
         (ExternType::Table(wanted), ExternType::Table(given)) => {
-            let TableType { element, minimum, maximum } = *wanted;
-            element == given.element && within([minimum, given.minimum], [maximum, given.maximum])
+            let TableType { element, minimum, maximum, index } = *wanted;
+            index == given.index
+                && element == given.element
+                && within([minimum, given.minimum], [maximum, given.maximum])
         }
         _ => false,
     }
@@ -422,7 +447,8 @@ fn initialize(mut instance: NonNull<InstanceData>) -> Result<(), Error> {
     let trap = |code| Error::Trap(Trap { code, backtrace: Backtrace::default() });
     for (index, segment) in (0..).zip(&wasm.elements) {
         if let SegmentMode::Active { target, offset } = &segment.mode {
-            let at = u64::from(instance.evaluate(offset).word() as u32);
+            let ty = &wasm.tables[*target as usize].ty;
+            let at = ty.index.index(instance.evaluate(offset).word());
             let len = segment.items.len() as u64;
             instance.table_init(*target, index, at, 0, len).map_err(trap)?;
         }
@@ -434,14 +460,17 @@ fn initialize(mut instance: NonNull<InstanceData>) -> Result<(), Error> {
         let first = wasm.imported_memories;
         for (index, image) in (first..).zip(images) {
             if let Some(image) = image {
-                instance.memory(index).map_image(image)?;
+                // SAFETY: there are images only for memories of the instance's
+                // own, which are as new as it is.
+                unsafe { instance.memory(index).map_image(image)? };
             }
         }
     }
     for (index, segment) in (0..).zip(&wasm.data) {
         if let SegmentMode::Active { target, offset } = &segment.mode {
             if module.memory_images().is_none() {
-                let at = u64::from(instance.evaluate(offset).word() as u32);
+                let ty = &wasm.memories[*target as usize];
+                let at = ty.index.index(instance.evaluate(offset).word());
                 let len = wasm.data_bytes(segment).len() as u64;
                 instance.memory_init(*target, index, at, 0, len).map_err(trap)?;
             }

@@ -2,8 +2,8 @@
 //!
 //! From outside in: [`Store`] owns everything that a program has at run time,
 //! [`Linker`] and [`Instance`] bring modules to life in it, and [`Func`],
-//! [`Memory`], [`Table`] and [`Global`] are handles to what is in there. Below
-//! them, `vm` has what compiled code touches directly, `code` maps images and
+//! [`Memory`], [`Table`] and [`Global`] are handles to what is in there; a
+//! [`SharedMemory`] may be in several stores at once. Below them, `vm` has what compiled code touches directly, `code` maps images and
 //! finds them again by address, and `sys` is the operating system and the
 //! processor.
 //!
@@ -23,6 +23,7 @@ mod instance;
 mod linker;
 mod memory;
 mod module;
+mod shared_memory;
 mod store;
 mod sys;
 mod table;
@@ -43,15 +44,18 @@ pub use instance::{Extern, Instance};
 pub use linker::Linker;
 pub use memory::Memory;
 pub use module::{ExportType, ImportType, Module};
+pub use shared_memory::SharedMemory;
 pub use store::{AsContext, AsContextMut, Caller, Store, StoreMut, StoreRef};
 pub use table::Table;
 pub use tag::Tag;
 pub use typed::{TypedFunc, WasmParams, WasmResults, WasmTy};
 pub use v128::V128;
 pub use value::Val;
+pub use vm::WaitResult;
 pub use wasmprof_image::TrapCode;
 pub use wasmprof_module::{
-    ExternType, FuncType, GlobalType, HeapType, MemoryType, RefType, TableType, TypeId, ValType,
+    ExternType, FuncType, GlobalType, HeapType, IndexType, MemoryType, RefType, TableType, TypeId,
+    ValType,
 };
 
 /// Whether this process may reserve the address space that guarded memories

@@ -10,8 +10,8 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use wasmprof_module::FuncType;
 
-/// Names for things to import. Host functions in it work in any store of a `T`;
-/// other things belong to the store that they come from.
+/// Names for things to import. Host functions and shared memories in it work in
+/// any store of a `T`; other things belong to the store that they come from.
 pub struct Linker<T> {
     engine: Engine,
     definitions: HashMap<Arc<str>, HashMap<Arc<str>, Definition>>,
@@ -21,7 +21,8 @@ pub struct Linker<T> {
 
 #[derive(Clone)]
 enum Definition {
-    Extern(StoreId, Extern),
+    /// Something of a store; shared memories are of none.
+    Extern(Option<StoreId>, Extern),
     Host(Arc<HostFunc>),
 }
 
@@ -106,7 +107,7 @@ impl<T> Linker<T> {
         self.insert(module, name, Definition::Host(host))
     }
 
-    /// Names something of a store.
+    /// Names something of a store, or a shared memory.
     ///
     /// # Errors
     ///
@@ -119,7 +120,9 @@ impl<T> Linker<T> {
         item: impl Into<Extern>,
     ) -> Result<&mut Self, Error> {
         let id = store.as_context_mut().opaque().id;
-        self.insert(module, name, Definition::Extern(id, item.into()))
+        let item = item.into();
+        let id = (!matches!(item, Extern::SharedMemory(_))).then_some(id);
+        self.insert(module, name, Definition::Extern(id, item))
     }
 
     /// Names all exports of an instance, with `module` as the first part.
@@ -174,8 +177,10 @@ impl<T> Linker<T> {
         Some(match self.definitions.get(module)?.get(name)? {
             Definition::Host(host) => Given::Host(host.clone()),
             Definition::Extern(id, item) => {
-                store.check(*id);
-                Given::Extern(*item)
+                if let Some(id) = id {
+                    store.check(*id);
+                }
+                Given::Extern(item.clone())
             }
         })
     }

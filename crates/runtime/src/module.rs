@@ -8,8 +8,7 @@ use std::sync::{Arc, OnceLock};
 use wasmprof_image::abi::VmctxLayout;
 use wasmprof_image::{CodeImage, Symbol};
 use wasmprof_module::{
-    ConstExpr, ConstOp, ExportKind, ExternType, FuncIndex, Module as WasmModule, PAGE_SIZE,
-    SegmentMode,
+    ConstExpr, ConstOp, ExportKind, ExternType, FuncIndex, Module as WasmModule, SegmentMode,
 };
 
 /// Initial contents below this size are copied: that is faster than mapping.
@@ -133,11 +132,14 @@ impl Module {
             let SegmentMode::Active { target, offset } = &segment.mode else { continue };
             let bytes = wasm.data_bytes(segment);
             // Any other segment may be out of bounds, or is not ours to place.
-            let ConstExpr::One(ConstOp::I32(at)) = offset else { return None };
-            let at = u64::from(*at as u32);
-            let size = wasm.memories[*target as usize].minimum * PAGE_SIZE;
+            let at = match offset {
+                ConstExpr::One(ConstOp::I32(at)) => u64::from(*at as u32),
+                ConstExpr::One(ConstOp::I64(at)) => *at as u64,
+                _ => return None,
+            };
             let own = (*target as usize).checked_sub(imported)?;
-            if at + bytes.len() as u64 > size {
+            let size = wasm.memories[*target as usize].minimum_bytes()?;
+            if at.checked_add(bytes.len() as u64)? > size {
                 return None;
             }
             total += bytes.len();

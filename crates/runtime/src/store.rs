@@ -9,9 +9,9 @@ use crate::vm::{
     ExceptionData, Exceptions, FuncRef, HostFunction, InstanceData, LinearMemory, StoreContext,
     TableStorage, TagData, Value, Vmctx, VmctxHead, is_exception,
 };
-use crate::{Engine, Error, call};
+use crate::{Engine, Error, LinkError, SharedMemory, call};
 use std::any::Any;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::marker::PhantomData;
 use std::ptr::NonNull;
@@ -74,6 +74,8 @@ pub struct StoreOpaque {
     no_instance: Option<Vmctx>,
     pub(crate) instances: Arena<InstanceData>,
     pub(crate) memories: Arena<LinearMemory>,
+    /// By what instances point to.
+    shared_memories: HashMap<NonNull<LinearMemory>, SharedMemory>,
     pub(crate) tables: Arena<TableStorage>,
     pub(crate) globals: Arena<Value>,
     pub(crate) tags: Arena<TagData>,
@@ -143,6 +145,26 @@ impl StoreOpaque {
         }
     }
 
+    /// Keeps a shared memory for as long as the store lives, and returns what
+    /// instances may point to.
+    pub(crate) fn keep_shared(
+        &mut self,
+        memory: SharedMemory,
+    ) -> Result<NonNull<LinearMemory>, Error> {
+        // Whether there is a guard, which code relies on, is for engines to say.
+        if !Engine::same(memory.engine(), &self.engine) {
+            return Err(LinkError::SharedMemoryOfOtherEngine.into());
+        }
+        let storage = memory.storage();
+        self.shared_memories.entry(storage).or_insert(memory);
+        Ok(storage)
+    }
+
+    /// The handle to a shared memory that the store keeps.
+    pub(crate) fn shared_memory(&self, storage: NonNull<LinearMemory>) -> SharedMemory {
+        self.shared_memories[&storage].clone()
+    }
+
     /// Panics if something belongs to another store: using it here could reach
     /// memory that is gone.
     #[track_caller]
@@ -184,6 +206,7 @@ impl<T> Store<T> {
             no_instance: None,
             instances: Arena::new(),
             memories: Arena::new(),
+            shared_memories: HashMap::new(),
             tables: Arena::new(),
             globals: Arena::new(),
             tags: Arena::new(),

@@ -13,8 +13,10 @@ pub(crate) struct ModuleEnv<'a> {
     pub(crate) module: &'a Module,
     pub(crate) isa: &'a dyn TargetIsa,
     pub(crate) layout: VmctxLayout,
-    /// No access to a memory with a 32-bit index needs a check.
+    /// Memories whose type allows it have a guard.
     pub(crate) guarded_memories: bool,
+    /// An exchange is the fastest atomic store.
+    pub(crate) stores_by_exchange: bool,
     /// Rounding a float is an instruction.
     pub(crate) rounds_floats: bool,
     /// Any shuffle of bytes is instructions.
@@ -30,6 +32,7 @@ impl<'a> ModuleEnv<'a> {
             isa,
             layout: VmctxLayout::new(module),
             guarded_memories: options.guarded_memories,
+            stores_by_exchange: isa::stores_by_exchange(isa),
             rounds_floats: isa::rounds_floats(isa),
             shuffles_bytes: isa::shuffles_bytes(isa),
             canonicalize_nans: options.canonicalize_nans,

@@ -9,6 +9,7 @@
 //! Optimising is left to Cranelift, and choosing what is accepted to
 //! [`wasmprof_module::features`].
 
+mod atomic;
 mod call;
 mod control;
 mod env;
@@ -37,7 +38,7 @@ use std::collections::HashMap;
 use wasmparser::{FuncValidator, FunctionBody, Operator, OperatorsReader, WasmModuleResources};
 use wasmprof_image::abi::{Builtin, store_context, vmctx};
 use wasmprof_image::{LocId, Location, TrapCode, WasmOffset};
-use wasmprof_module::{FuncIndex, TypeIndex};
+use wasmprof_module::{FuncIndex, IndexType, TypeIndex};
 
 /// Validates `body` and translates it into `func`, appending to `locations`
 /// what the source locations in it stand for.
@@ -208,6 +209,7 @@ impl<'a> Translator<'a> {
                 || self.variable_operator(op)
                 || self.numeric_operator(op)
                 || self.memory_operator(op)
+                || self.atomic_operator(op)
                 || self.call_operator(op)
                 || self.reference_operator(op)
                 || self.exception_operator(op)
@@ -360,9 +362,21 @@ impl<'a> Translator<'a> {
         self.ins().iconst(types::I32, i64::from(value as i32))
     }
 
-    /// An `i32` of WebAssembly as an index, length or position.
+    /// An index, length or position of WebAssembly, which has 32 or 64 bits, in
+    /// 64 bits.
     fn extend(&mut self, value: Value) -> Value {
-        self.ins().uextend(types::I64, value)
+        match self.builder.func.dfg.value_type(value) {
+            types::I64 => value,
+            _ => self.ins().uextend(types::I64, value),
+        }
+    }
+
+    /// A number of 64 bits as an index. The runtime's "failed" becomes -1.
+    fn index_of(&mut self, ty: IndexType, value: Value) -> Value {
+        match ty {
+            IndexType::I32 => self.ins().ireduce(types::I32, value),
+            IndexType::I64 => value,
+        }
     }
 
     fn trap(&mut self, code: TrapCode) {

@@ -41,7 +41,11 @@ pub(super) type RoundIns = fn(FuncInstBuilder<'_, '_>, Value) -> Value;
 
 impl Translator<'_> {
     pub(super) fn numeric_operator(&mut self, op: &Operator<'_>) -> bool {
-        self.constant(op) || self.rounding(op) || self.narrowing(op) || self.regular(op)
+        self.constant(op)
+            || self.rounding(op)
+            || self.narrowing(op)
+            || self.wide(op)
+            || self.regular(op)
     }
 
     fn constant(&mut self, op: &Operator<'_>) -> bool {
@@ -120,6 +124,38 @@ impl Translator<'_> {
             _ => return false,
         }
         true
+    }
+
+    /// Operators on integers of 128 bits, each in two halves, the lower first.
+    fn wide(&mut self, op: &Operator<'_>) -> bool {
+        type Binary = fn(FuncInstBuilder<'_, '_>, Value, Value) -> Value;
+        type Extend = fn(FuncInstBuilder<'_, '_>, Value) -> Value;
+        let sum = |this: &mut Self, ins: Binary| {
+            let b = this.pop_wide();
+            let a = this.pop_wide();
+            ins(this.ins(), a, b)
+        };
+        let product = |this: &mut Self, extend: Extend| {
+            let (a, b) = this.pop2();
+            let (a, b) = (extend(this.ins(), a), extend(this.ins(), b));
+            this.ins().imul(a, b)
+        };
+        let value = match op {
+            Operator::I64Add128 => sum(self, |ins, a, b| ins.iadd(a, b)),
+            Operator::I64Sub128 => sum(self, |ins, a, b| ins.isub(a, b)),
+            Operator::I64MulWideS => product(self, |ins, a| ins.sextend(types::I128, a)),
+            Operator::I64MulWideU => product(self, |ins, a| ins.uextend(types::I128, a)),
+            _ => return false,
+        };
+        let (low, high) = self.ins().isplit(value);
+        self.push(low);
+        self.push(high);
+        true
+    }
+
+    fn pop_wide(&mut self) -> Value {
+        let (low, high) = self.pop2();
+        self.ins().iconcat(low, high)
     }
 
     fn regular(&mut self, op: &Operator<'_>) -> bool {

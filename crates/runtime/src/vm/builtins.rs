@@ -4,7 +4,7 @@
 //! Each takes the caller's vmctx first if it may trap or change the instance.
 //! Nothing here keeps anything that needs dropping across a trap.
 
-use super::{ExceptionData, InstanceData, VmctxHead};
+use super::{ExceptionData, InstanceData, Interrupt, VmctxHead, WaitResult, wait_timeout};
 use crate::V128;
 use crate::call;
 use crate::store::StoreOpaque;
@@ -29,12 +29,28 @@ unsafe fn instance<'a>(vmctx: *mut VmctxHead) -> &'a mut InstanceData {
 /// # Safety
 ///
 /// Must be called last by a builtin that compiled code has called with `vmctx`.
-unsafe fn finish(vmctx: *mut VmctxHead, result: Result<(), TrapCode>) {
-    if let Err(code) = result {
+unsafe fn finish<T: Copy>(vmctx: *mut VmctxHead, result: Result<T, TrapCode>) -> T {
+    match result {
+        Ok(value) => value,
         // SAFETY: by the contract, the entry below is waiting, and the frames
         // above it are compiled code and a builtin with nothing to drop.
-        unsafe { call::raise_trap((*vmctx).store, code) }
+        Err(code) => unsafe { call::raise_trap((*vmctx).store, code) },
     }
+}
+
+/// Waits, and returns how it ended. Nothing but a notification and the time ends
+/// a wait; what else may is to be asked here.
+///
+/// # Safety
+///
+/// As [`finish`].
+unsafe fn wait(
+    vmctx: *mut VmctxHead,
+    wait: impl FnOnce(Interrupt<'_>) -> Result<WaitResult, TrapCode>,
+) -> u32 {
+    let result = wait(Interrupt { every: None, ask: &mut || Ok(()) });
+    // SAFETY: by the contract.
+    unsafe { finish(vmctx, result) as u32 }
 }
 
 /// A size after a failed growth, as the instruction gives it.
@@ -65,6 +81,21 @@ builtins! {
     }
     fn memory_init(vmctx, memory: u32, segment: u32, dst: u64, src: u64, len: u64) {
         finish(vmctx, instance(vmctx).memory_init(memory, segment, dst, src, len))
+    }
+    fn memory_notify(vmctx, memory: u32, index: u64, offset: u64, count: u32) -> u32 {
+        finish(vmctx, instance(vmctx).memory(memory).notify(index, offset, count))
+    }
+    fn memory_wait32(
+        vmctx, memory: u32, index: u64, offset: u64, expected: u32, timeout: i64
+    ) -> u32 {
+        let (memory, timeout) = (instance(vmctx).memory(memory), wait_timeout(timeout));
+        wait(vmctx, |interrupt| memory.wait32([index, offset], expected, timeout, interrupt))
+    }
+    fn memory_wait64(
+        vmctx, memory: u32, index: u64, offset: u64, expected: u64, timeout: i64
+    ) -> u32 {
+        let (memory, timeout) = (instance(vmctx).memory(memory), wait_timeout(timeout));
+        wait(vmctx, |interrupt| memory.wait64([index, offset], expected, timeout, interrupt))
     }
     fn data_drop(vmctx, segment: u32) {
         instance(vmctx).data_drop(segment)
@@ -170,6 +201,9 @@ fn address(builtin: Builtin) -> *const () {
         Builtin::MemoryFill => memory_fill as *const (),
         Builtin::MemoryCopy => memory_copy as *const (),
         Builtin::MemoryInit => memory_init as *const (),
+        Builtin::MemoryNotify => memory_notify as *const (),
+        Builtin::MemoryWait32 => memory_wait32 as *const (),
+        Builtin::MemoryWait64 => memory_wait64 as *const (),
         Builtin::DataDrop => data_drop as *const (),
         Builtin::TableGrow => table_grow as *const (),
         Builtin::TableFill => table_fill as *const (),

@@ -199,16 +199,24 @@ impl InstanceData {
         })
     }
 
-    pub(crate) fn memory(&mut self, index: u32) -> &mut LinearMemory {
-        // SAFETY: the store keeps its memories, and whoever has the instance
-        // mutably has the store.
-        unsafe { self.memories[index as usize].as_mut() }
+    /// A memory, which other threads may have too if it is shared.
+    pub(crate) fn memory(&self, index: u32) -> &LinearMemory {
+        // SAFETY: the store keeps its memories.
+        unsafe { self.memories[index as usize].as_ref() }
     }
 
     pub(crate) fn table(&mut self, index: u32) -> &mut TableStorage {
-        // SAFETY: as for memories.
+        // SAFETY: the store keeps its tables, and whoever has the instance
+        // mutably has the store.
         unsafe { self.tables[index as usize].as_mut() }
     }
+
+    // The bytes of a memory are reached by pointer: there is no reference to
+    // them while compiled code runs or a segment is copied. Other threads may
+    // use those of a shared memory at the same time. What they and this one see
+    // then are bytes of the one and of the other, in any mixture, which is what
+    // WebAssembly says; the copying functions read and write each byte in the
+    // given range and nothing else, whatever is in it.
 
     /// `memory.init`, and an active data segment.
     pub(crate) fn memory_init(
@@ -224,9 +232,11 @@ impl InstanceData {
         let bytes =
             if self.dropped_data[segment as usize] { &[] } else { module.wasm().data_bytes(data) };
         let from = range(src, len, bytes.len()).ok_or(TrapCode::MemoryOutOfBounds)?;
-        let target = self.memory(memory).data_mut();
-        let to = range(dst, len, target.len()).ok_or(TrapCode::MemoryOutOfBounds)?;
-        target[to].copy_from_slice(&bytes[from]);
+        let bytes = &bytes[from];
+        let to = self.memory(memory).range(dst, len).ok_or(TrapCode::MemoryOutOfBounds)?;
+        // SAFETY: `to` has room for as many, and the bytes of a module are not
+        // in a memory. See above for other threads.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len()) };
         Ok(())
     }
 
@@ -237,9 +247,9 @@ impl InstanceData {
         value: u8,
         len: u64,
     ) -> Result<(), TrapCode> {
-        let target = self.memory(memory).data_mut();
-        let to = range(start, len, target.len()).ok_or(TrapCode::MemoryOutOfBounds)?;
-        target[to].fill(value);
+        let to = self.memory(memory).range(start, len).ok_or(TrapCode::MemoryOutOfBounds)?;
+        // SAFETY: the range is in bounds. See above for other threads.
+        unsafe { std::ptr::write_bytes(to, value, len as usize) };
         Ok(())
     }
 
@@ -250,14 +260,11 @@ impl InstanceData {
         src: u64,
         len: u64,
     ) -> Result<(), TrapCode> {
-        let source = self.memory(src_memory).data();
-        let from = range(src, len, source.len()).ok_or(TrapCode::MemoryOutOfBounds)?;
-        let source = source[from].as_ptr();
-        let target = self.memory(dst_memory).data_mut();
-        let to = range(dst, len, target.len()).ok_or(TrapCode::MemoryOutOfBounds)?;
+        let from = self.memory(src_memory).range(src, len).ok_or(TrapCode::MemoryOutOfBounds)?;
+        let to = self.memory(dst_memory).range(dst, len).ok_or(TrapCode::MemoryOutOfBounds)?;
         // SAFETY: both ranges are in bounds; the memories may be the same, and
-        // the ranges may overlap.
-        unsafe { std::ptr::copy(source, target[to].as_mut_ptr(), len as usize) };
+        // the ranges may overlap. See above for other threads.
+        unsafe { std::ptr::copy(from, to, len as usize) };
         Ok(())
     }
 
