@@ -1,9 +1,9 @@
 //! Operators whose results may differ between processors, within limits: what
 //! the target does in the fewest instructions.
 //!
-//! Their fallbacks are the results that the specification calls deterministic.
-//! Where NaNs are canonical, minimum and maximum are the deterministic ones too,
-//! for the fast ones pass NaNs on.
+//! Where it has nothing faster, they do what the operators do that they relax.
+//! So do minimum and maximum where NaNs are canonical, for the fast ones pass
+//! NaNs on.
 
 use super::{Translator, UnaryIns};
 use crate::isa::{self, is_x86};

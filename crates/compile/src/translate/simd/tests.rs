@@ -165,7 +165,7 @@ fn shuffles() -> Vec<String> {
         |lane| 31 - lane,
         |lane| lane + 5,
         |lane| lane / 2 + 16 * (lane % 2),
-        |lane| (lane / 4 ^ 1) * 4 + lane % 4,
+        |lane| ((lane / 4) ^ 1) * 4 + lane % 4,
         |lane| if lane < 8 { lane } else { lane + 16 - 8 },
         |lane| lane * 7 % 32,
     ];
