@@ -352,9 +352,9 @@ fn waits_are_interrupted() {
         let instance = Instance::new(&mut store, &module, &[]).unwrap();
         let wait = instance.get_typed_func::<(), i32>(&mut store, "wait").unwrap();
         let ticking = engine.clone();
-        let (stop, stopped) = std::sync::mpsc::channel::<()>();
+        let (stop, stopped) = mpsc::channel::<()>();
         let ticker = std::thread::spawn(move || {
-            while stopped.recv_timeout(std::time::Duration::from_millis(1)).is_err() {
+            while stopped.recv_timeout(Duration::from_millis(1)).is_err() {
                 ticking.increment_epoch();
             }
         });
@@ -373,8 +373,8 @@ fn waits_are_interrupted() {
         store.set_epoch_deadline(1);
         let error = wait.call(&mut store, ()).unwrap_err();
         assert_eq!(error.to_string(), "waited long enough");
-        let again = std::panic::AssertUnwindSafe(|| wait.call(&mut store, ()));
-        assert!(std::panic::catch_unwind(again).is_err());
+        let again = AssertUnwindSafe(|| wait.call(&mut store, ()));
+        assert!(catch_unwind(again).is_err());
         stop.send(()).unwrap();
         ticker.join().unwrap();
     }

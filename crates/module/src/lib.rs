@@ -21,6 +21,7 @@ mod parse;
 mod proposal;
 pub mod text;
 mod type_id;
+mod type_map;
 mod types;
 
 pub use const_expr::{ConstExpr, ConstOp};
@@ -32,6 +33,7 @@ pub use module::{
 };
 pub use names::{Names, demangle};
 pub use type_id::TypeId;
+pub use type_map::TypeMap;
 pub use types::{
     ExternType, FuncIndex, FuncType, GlobalType, HeapType, IndexType, MemoryType, RefType,
     TableType, TypeIndex, ValType,

@@ -4,10 +4,10 @@
 //! stores agree about them and comparing two is comparing numbers. Without
 //! recursion groups, which belong to the GC proposal, a type names only types
 //! before it, and is equal to another if it is written alike and the types it
-//! names are equal (specification, "Type Equivalence"). A number is never given back: a program has few types,
-//! and whoever has a number may use it for ever.
+//! names are equal (specification, "Type Equivalence"). A number is never given
+//! back: a program has few types, and whoever has a number may use it for ever.
 
-use crate::FuncType;
+use crate::{FuncType, TypeMap};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{LazyLock, PoisonError, RwLock};
@@ -17,36 +17,36 @@ use std::sync::{LazyLock, PoisonError, RwLock};
 #[repr(transparent)]
 pub struct TypeId(u32);
 
-/// Every function type that the process has met.
-#[derive(Default)]
-struct Registry {
-    ids: HashMap<&'static FuncType, TypeId>,
-    types: Vec<&'static FuncType>,
-}
+/// The numbers of the function types that the process has met.
+static IDS: LazyLock<RwLock<HashMap<&'static FuncType, TypeId>>> = LazyLock::new(RwLock::default);
 
-static REGISTRY: LazyLock<RwLock<Registry>> = LazyLock::new(RwLock::default);
+/// The types.
+static TYPES: TypeMap<&'static FuncType> = TypeMap::new();
 
 impl TypeId {
     /// The number of a type.
     pub fn of(ty: &FuncType) -> TypeId {
-        if let Some(id) = REGISTRY.read().unwrap_or_else(PoisonError::into_inner).ids.get(ty) {
+        if let Some(id) = IDS.read().unwrap_or_else(PoisonError::into_inner).get(ty) {
             return *id;
         }
-        let mut registry = REGISTRY.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(id) = registry.ids.get(ty) {
+        let mut ids = IDS.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(id) = ids.get(ty) {
             return *id;
         }
-        let id = TypeId(registry.types.len() as u32);
+        let id = TypeId(ids.len() as u32);
         let ty: &'static FuncType = Box::leak(Box::new(ty.clone()));
-        registry.types.push(ty);
-        registry.ids.insert(ty, id);
+        TYPES.insert(id, ty);
+        ids.insert(ty, id);
         id
     }
 
     /// The type.
     pub fn func_type(self) -> &'static FuncType {
-        let registry = REGISTRY.read().unwrap_or_else(PoisonError::into_inner);
-        registry.types[self.0 as usize]
+        TYPES.get(self).expect("a type is listed before its number is given out")
+    }
+
+    pub(crate) fn number(self) -> u32 {
+        self.0
     }
 }
 

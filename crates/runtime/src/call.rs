@@ -22,16 +22,24 @@ use wasmprof_image::{Pc, TrapCode};
 /// What is left of the stack for host functions and for what handles a trap.
 const HOST_STACK: usize = 128 * 1024;
 
+/// What entering compiled code needs to know of a thread.
+struct Thread {
+    /// The store whose compiled code was entered last, if it has not been left.
+    current: Cell<*mut StoreContext>,
+    /// The lowest stack address for compiled code, whatever a store allows; 0
+    /// until the thread has its signal stack.
+    lowest: Cell<usize>,
+}
+
 thread_local! {
-    /// The store whose compiled code was entered last on this thread, if it
-    /// has not been left.
-    static CURRENT: Cell<*mut StoreContext> = const { Cell::new(std::ptr::null_mut()) };
+    static THREAD: Thread =
+        const { Thread { current: Cell::new(std::ptr::null_mut()), lowest: Cell::new(0) } };
 }
 
 /// The store whose compiled code is running on this thread, or null. Safe in a
 /// signal handler.
 pub(crate) fn current() -> *mut StoreContext {
-    CURRENT.get()
+    THREAD.with(|thread| thread.current.get())
 }
 
 /// `(code, vmctx, store context, values) -> raised`: see the compiler's stubs.
@@ -54,40 +62,91 @@ pub(crate) unsafe fn enter(
     function: FuncRef,
     values: *mut Value,
 ) -> Result<(), Error> {
-    stack::ensure_signal_stack().map_err(|error| resource("a signal stack".to_owned(), error))?;
-    let context = store.cast::<StoreContext>();
-    // SAFETY: the store context is the first field of the store, which is
-    // alive, and nothing else uses it while its compiled code is not running.
-    // The stub is what the caller says.
-    let raised = unsafe {
-        let outer = *context;
-        (*context).outer = if outer.handler_pc == 0 { std::ptr::null() } else { &raw const outer };
-        (*context).exit_sp = 0;
-        if CURRENT.get() != context {
-            (*context).stack_limit = stack_limit((*store).max_wasm_stack());
+    let raised = THREAD.with(|thread| {
+        if thread.lowest.get() == 0 {
+            prepare(thread)?;
         }
-        let previous = CURRENT.replace(context);
-        let entry: Entry = std::mem::transmute(entry);
-        let raised = entry(function.code, function.vmctx, context, values);
-        CURRENT.set(previous);
-        *context = outer;
-        raised != 0
-    };
+        // SAFETY: by the contract; the thread is prepared.
+        Ok::<bool, Error>(unsafe { run(thread, store, entry, function, values) })
+    })?;
     if !raised {
         return Ok(());
     }
     // SAFETY: the store is alive, and compiled code has been left.
-    match unsafe { (*store).pending.take() } {
-        Some(Pending::Error(error)) => Err(error),
-        Some(Pending::Panic(payload)) => std::panic::resume_unwind(payload),
-        None => unreachable!("an error was raised without being left in the store"),
+    Err(unsafe { failure(store) })
+}
+
+/// Runs the stub; returns whether something was raised.
+///
+/// # Safety
+///
+/// As [`enter`].
+#[inline]
+unsafe fn run(
+    thread: &Thread,
+    store: *mut StoreOpaque,
+    entry: usize,
+    function: FuncRef,
+    values: *mut Value,
+) -> bool {
+    let context = store.cast::<StoreContext>();
+    // SAFETY: the store context is the first field of the store, which is
+    // alive, and nothing else uses it while its compiled code is not running.
+    // The stub is what the caller says.
+    unsafe {
+        let entry: Entry = std::mem::transmute(entry);
+        let previous = thread.current.replace(context);
+        let raised = if (*context).handler_sp == 0 {
+            (*context).stack_limit = stack_limit(thread, store);
+            let raised = entry(function.code, function.vmctx, context, values);
+            (*context).handler_sp = 0;
+            (*context).exit_sp = 0;
+            raised
+        } else {
+            // A host function called by this store's compiled code enters again.
+            let outer = *context;
+            (*context).outer = &raw const outer;
+            (*context).exit_sp = 0;
+            if previous != context {
+                (*context).stack_limit = stack_limit(thread, store);
+            }
+            let raised = entry(function.code, function.vmctx, context, values);
+            *context = outer;
+            raised
+        };
+        thread.current.set(previous);
+        raised != 0
     }
 }
 
+/// Gives the thread a signal stack, and finds out where its stack ends.
+#[cold]
+fn prepare(thread: &Thread) -> Result<(), Error> {
+    stack::ensure_signal_stack().map_err(|error| resource("a signal stack".to_owned(), error))?;
+    thread.lowest.set(stack::lowest_address() + HOST_STACK);
+    Ok(())
+}
+
 /// The lowest stack address for compiled code that is entered now.
-fn stack_limit(max_wasm_stack: usize) -> usize {
-    let wanted = arch::stack_pointer().saturating_sub(max_wasm_stack);
-    wanted.max(stack::lowest_address() + HOST_STACK)
+fn stack_limit(thread: &Thread, store: *mut StoreOpaque) -> usize {
+    // SAFETY: the store is that of the caller, who owns it.
+    let most = unsafe { (*store).max_wasm_stack() };
+    arch::stack_pointer().saturating_sub(most).max(thread.lowest.get())
+}
+
+/// What was raised, taken out of the store; a panic goes on.
+///
+/// # Safety
+///
+/// The store must be alive, and something must have been raised.
+#[cold]
+unsafe fn failure(store: *mut StoreOpaque) -> Error {
+    // SAFETY: by the contract.
+    match unsafe { (*store).pending.take() } {
+        Some(Pending::Error(error)) => error,
+        Some(Pending::Panic(payload)) => std::panic::resume_unwind(payload),
+        None => unreachable!("an error was raised without being left in the store"),
+    }
 }
 
 /// Where the signal handler has a trapping thread continue.

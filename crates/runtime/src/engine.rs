@@ -4,12 +4,11 @@ use crate::code::Code;
 use crate::error::resource;
 use crate::sys::signals;
 use crate::{BoxError, Error};
-use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use wasmprof_image::{Agents, CodeImage};
-use wasmprof_module::{FuncType, Parsed, TypeId};
+use wasmprof_module::{FuncType, Parsed, TypeId, TypeMap};
 
 /// Makes the code that an engine runs.
 ///
@@ -82,13 +81,12 @@ struct Inner {
     agents: Arc<Agents>,
     epoch_interruption: bool,
     compiler: Box<dyn Compile>,
-    stubs: Mutex<HashMap<TypeId, Stubs>>,
+    stubs: TypeMap<Stubs>,
     /// How often the epoch was incremented; compiled code reads it.
     epoch: AtomicU64,
 }
 
 /// Addresses of the stubs for a type, and what keeps them mapped.
-#[derive(Clone)]
 pub(crate) struct Stubs {
     pub(crate) entry: usize,
     pub(crate) host_adapter: usize,
@@ -117,7 +115,7 @@ impl Engine {
             epoch_interruption: config.epoch_interruption,
             agents: Arc::new(config.agents),
             compiler: config.compiler,
-            stubs: Mutex::default(),
+            stubs: TypeMap::new(),
             epoch: AtomicU64::new(0),
         };
         Ok(Engine { inner: Arc::new(inner) })
@@ -165,10 +163,16 @@ impl Engine {
     }
 
     /// The stubs for a type, which are made the first time.
-    pub(crate) fn stubs(&self, type_id: TypeId) -> Result<Stubs, Error> {
-        if let Some(stubs) = lock(&self.inner.stubs).get(&type_id) {
-            return Ok(stubs.clone());
+    #[inline]
+    pub(crate) fn stubs(&self, type_id: TypeId) -> Result<&Stubs, Error> {
+        match self.inner.stubs.get(type_id) {
+            Some(stubs) => Ok(stubs),
+            None => self.make_stubs(type_id),
         }
+    }
+
+    #[cold]
+    fn make_stubs(&self, type_id: TypeId) -> Result<&Stubs, Error> {
         // Two threads may both make them; the second ones are dropped.
         let image =
             self.inner.compiler.compile_stubs(type_id.func_type()).map_err(Error::Compile)?;
@@ -184,13 +188,8 @@ impl Engine {
             dynamic_host: code.address(dynamic_host),
             _code: code,
         };
-        Ok(lock(&self.inner.stubs).entry(type_id).or_insert(stubs).clone())
+        Ok(self.inner.stubs.insert(type_id, stubs))
     }
-}
-
-/// What a panicking thread was doing to these is finished or not begun.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl fmt::Debug for Engine {

@@ -62,7 +62,7 @@ impl Exception {
             let tag = Tag::of(store, exception.as_ref().tag);
             let ty = tag.type_id(store).func_type();
             let values = ExceptionData::values(exception).iter().zip(ty.params());
-            (tag, values.map(|(value, ty)| Val::from_value(store, *ty, *value)).collect())
+            (tag, values.map(|(value, ty)| Val::from_value(store, *ty, value)).collect())
         };
         let ty = tag.type_id(store).func_type().clone();
         Exception { tag, ty, values, backtrace }

@@ -1,6 +1,7 @@
 //! Handles to functions, of WebAssembly and of the host.
 
 use crate::call;
+use crate::few::Room;
 use crate::host::{HostFunc, IntoFunc};
 use crate::store::{StoreId, StoreOpaque};
 use crate::typed::{TypedFunc, WasmParams, WasmResults};
@@ -67,16 +68,18 @@ impl Func {
         caller: Option<*mut VmctxHead>,
     ) -> Result<Func, Error> {
         let type_id = host.ty;
+        let caller = caller.unwrap_or_else(|| store.no_instance());
         let stubs = store.engine.stubs(type_id)?;
+        let code = stubs.host_adapter;
         let function = HostFunction {
             code: host.code.unwrap_or(stubs.dynamic_host),
             environment: host.environment,
-            caller: caller.unwrap_or_else(|| store.no_instance()),
+            caller,
         };
         store.host_funcs.push(host);
         let function = store.host_functions.add(function);
         let reference = store.func_refs.add(FuncRef {
-            code: stubs.host_adapter,
+            code,
             vmctx: function.as_ptr() as usize,
             type_id,
             kind: kind::HOST,
@@ -106,6 +109,7 @@ impl Func {
         Some(Func::of(store, NonNull::new(bits as *mut FuncRef)?))
     }
 
+    #[inline]
     pub(crate) fn func_ref(&self, store: &StoreOpaque) -> FuncRef {
         store.check(self.store);
         // SAFETY: the store owns it.
@@ -165,17 +169,18 @@ impl Func {
             }
             .into());
         }
-        let mut values = vec![Value::default(); params.len().max(results.len())];
-        for ((param, ty), value) in params.iter().zip(ty.params()).zip(&mut values) {
-            *value = param.to_value(store, *ty, "an argument")?;
+        let mut room = Room::new(Value::default());
+        let values = room.of(params.len().max(results.len()));
+        for ((param, ty), value) in params.iter().zip(ty.params()).zip(&mut *values) {
+            param.put(store, *ty, "an argument", value)?;
         }
         let entry = store.engine.stubs(function.type_id)?.entry;
         // SAFETY: the store is borrowed mutably, the stub is the one for the
         // type of the function, and there is room for arguments and results.
         unsafe { call::enter(store, entry, function, values.as_mut_ptr())? };
-        for ((result, ty), value) in results.iter_mut().zip(ty.results()).zip(&values) {
+        for ((result, ty), value) in results.iter_mut().zip(ty.results()).zip(&*values) {
             // SAFETY: compiled code of this store has left it.
-            *result = unsafe { Val::from_value(store, *ty, *value) };
+            unsafe { result.get(store, *ty, value) };
         }
         Ok(())
     }

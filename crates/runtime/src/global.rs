@@ -66,7 +66,7 @@ impl Global {
         let store = store.opaque();
         store.check(self.store);
         // SAFETY: the store owns the value, and compiled code of it wrote it.
-        unsafe { Val::from_value(store, self.ty.content, *self.value.as_ptr()) }
+        unsafe { Val::from_value(store, self.ty.content, self.value.as_ref()) }
     }
 
     /// Sets its value.

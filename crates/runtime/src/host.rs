@@ -7,7 +7,9 @@
 //! returns; an error or a panic is raised when everything in it is dropped.
 
 use crate::call::{self, Failure};
+use crate::few::Room;
 use crate::host_error::boxed;
+use crate::store::StoreOpaque;
 use crate::typed::WasmTy;
 use crate::vm::{Value, VmctxHead};
 use crate::{BoxError, Caller, Error, ExternRef, Func, V128, Val};
@@ -44,9 +46,13 @@ impl HostFunc {
         + Sync
         + 'static,
     ) -> HostFunc {
-        let function: DynamicFn<T> = Box::new(function);
+        let function: DynamicFn = Box::new(move |vmctx, params, results| {
+            // SAFETY: called by `dynamic` with the vmctx of the caller; its
+            // store has a `T`, for only then could the function be linked.
+            function(unsafe { Caller::new(vmctx) }, params, results)
+        });
         let ty = TypeId::of(&ty);
-        let closure = Box::new(Dynamic { call: dynamic::<T>, ty: ty.func_type(), function });
+        let closure = Box::new(Dynamic { call: dynamic, ty: ty.func_type(), function });
         let environment = (&raw const *closure) as usize;
         HostFunc { ty, code: None, environment, _closure: closure }
     }
@@ -58,41 +64,42 @@ impl fmt::Debug for HostFunc {
     }
 }
 
-type DynamicFn<T> =
-    Box<dyn Fn(Caller<'_, T>, &[Val], &mut [Val]) -> Result<(), Error> + Send + Sync>;
+type DynamicFn = Box<dyn Fn(*mut VmctxHead, &[Val], &mut [Val]) -> Result<(), Error> + Send + Sync>;
 
 /// What the stub for functions that take an array finds in its environment.
 #[repr(C)]
-struct Dynamic<T> {
-    call: unsafe extern "C" fn(*const Dynamic<T>, *mut VmctxHead, *mut Value),
+struct Dynamic {
+    call: unsafe extern "C" fn(*const Dynamic, *mut VmctxHead, *mut Value),
     ty: &'static FuncType,
-    function: DynamicFn<T>,
+    function: DynamicFn,
 }
 
 /// Calls the closure with the arguments in `values`, where the results go.
-unsafe extern "C" fn dynamic<T>(
-    environment: *const Dynamic<T>,
+unsafe extern "C" fn dynamic(
+    environment: *const Dynamic,
     vmctx: *mut VmctxHead,
     values: *mut Value,
 ) {
     let run = || {
         // SAFETY: the stub passes its environment, the caller's vmctx, and an
-        // array with the arguments and room for the results.
+        // array with the arguments and room for the results. The store is not
+        // borrowed while the closure has its `Caller`.
         unsafe {
             let Dynamic { ty, function, .. } = &*environment;
-            let mut caller = Caller::<T>::new(vmctx);
-            let mut store = crate::AsContextMut::as_context_mut(&mut caller);
-            let mut params = Vec::with_capacity(ty.params().len());
-            for (at, param) in ty.params().iter().enumerate() {
-                params.push(Val::from_value(store.opaque(), *param, *values.add(at)));
+            let store: *mut StoreOpaque = (*vmctx).store.cast();
+            let mut room = Room::new(Val::I32(0));
+            let params = room.of(ty.params().len());
+            for (at, (param, ty)) in params.iter_mut().zip(ty.params()).enumerate() {
+                param.get(&mut *store, *ty, &*values.add(at));
             }
-            let mut results: Vec<Val> =
-                ty.results().iter().map(|ty| Val::default_for(*ty)).collect();
-            function(caller, &params, &mut results)?;
-            let caller = Caller::<T>::new(vmctx);
-            let store = crate::AsContext::as_context(&caller);
+            let mut room = Room::new(Val::I32(0));
+            let results = room.of(ty.results().len());
+            for (result, ty) in results.iter_mut().zip(ty.results()) {
+                *result = Val::default_for(*ty);
+            }
+            function(vmctx, params, results)?;
             for (at, (result, ty)) in results.iter().zip(ty.results()).enumerate() {
-                *values.add(at) = result.to_value(&store.inner.opaque, *ty, "a result")?;
+                result.put(&*store, *ty, "a result", &mut *values.add(at))?;
             }
         }
         Ok(())

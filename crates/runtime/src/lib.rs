@@ -20,6 +20,7 @@ mod epoch;
 mod error;
 mod exception;
 mod externref;
+mod few;
 mod func;
 mod global;
 mod host;

@@ -179,6 +179,7 @@ impl StoreOpaque {
 
     /// Panics if something belongs to another store: using it here could reach
     /// memory that is gone.
+    #[inline]
     #[track_caller]
     pub(crate) fn check(&self, id: StoreId) {
         assert!(self.id == id, "this belongs to another store");

@@ -7,6 +7,7 @@ use crate::sys::arch::{self, Vector};
 use crate::vm::Value;
 use crate::{AsContextMut, Error, ExternRef, Func, V128};
 use std::marker::PhantomData;
+use std::mem::MaybeUninit;
 use wasmprof_module::{FuncType, ValType};
 
 /// Types of Rust that stand for types of WebAssembly.
@@ -287,16 +288,18 @@ impl<P: WasmParams, R: WasmResults> TypedFunc<P, R> {
     pub fn call(&self, mut store: impl AsContextMut, params: P) -> Result<R, Error> {
         let mut store = store.as_context_mut();
         let store: *mut StoreOpaque = store.opaque();
-        // The most values that any of the types has.
-        let mut values = [Value::default(); 16];
-        debug_assert!(P::COUNT <= values.len() && R::COUNT <= values.len());
+        // Room for the most values that any of the types has.
+        let mut values = [const { MaybeUninit::<Value>::uninit() }; 16];
+        const { assert!(P::COUNT <= 16 && R::COUNT <= 16) };
+        let values: *mut Value = values.as_mut_ptr().cast();
         // SAFETY: the store is borrowed mutably, the stub is the one for the
-        // type, and there is room for all arguments and results.
+        // type, and there is room for all arguments and results. What is read
+        // has been written: the results, by the stub.
         unsafe {
             let function = self.func.func_ref(&*store);
-            params.store_values(store, values.as_mut_ptr());
-            call::enter(store, self.entry, function, values.as_mut_ptr())?;
-            Ok(R::load_values(store, values.as_ptr()))
+            params.store_values(store, values);
+            call::enter(store, self.entry, function, values)?;
+            Ok(R::load_values(store, values))
         }
     }
 }

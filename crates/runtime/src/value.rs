@@ -84,19 +84,53 @@ impl Val {
         ty: ValType,
         what: &str,
     ) -> Result<Value, Error> {
+        let mut value = Value::default();
+        self.put(store, ty, what, &mut value)?;
+        Ok(value)
+    }
+
+    /// Puts what compiled code knows the value by to a place, if it has the
+    /// type `ty`.
+    ///
+    /// Values are read and written in their own width here, never copied as a
+    /// whole: what has just been written in parts is slow to read as one.
+    #[inline]
+    pub(crate) fn put(
+        &self,
+        store: &StoreOpaque,
+        ty: ValType,
+        what: &str,
+        place: &mut Value,
+    ) -> Result<(), Error> {
+        match (self, ty) {
+            (Val::I32(value), ValType::I32) => *place = Value::from_word(u64::from(*value as u32)),
+            (Val::I64(value), ValType::I64) => *place = Value::from_word(*value as u64),
+            (Val::F32(bits), ValType::F32) => *place = Value::from_word(u64::from(*bits)),
+            (Val::F64(bits), ValType::F64) => *place = Value::from_word(*bits),
+            (Val::V128(bits), ValType::V128) => *place = Value::from_bits(*bits),
+            _ => return self.put_reference(store, ty, what, place),
+        }
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn put_reference(
+        self,
+        store: &StoreOpaque,
+        ty: ValType,
+        what: &str,
+        place: &mut Value,
+    ) -> Result<(), Error> {
         if !self.fits(store, ty) {
             return Err(LinkError::ValueType { wanted: ty, what: what.to_owned() }.into());
         }
-        Ok(match self {
-            Val::I32(value) => Value::from_word(u64::from(value as u32)),
-            Val::I64(value) => Value::from_word(value as u64),
-            Val::F32(bits) => Value::from_word(u64::from(bits)),
-            Val::F64(bits) => Value::from_word(bits),
-            Val::V128(bits) => Value::from_bits(bits),
-            Val::FuncRef(func) => Value::from_word(func.map_or(0, |it| it.to_bits(store))),
-            Val::ExternRef(some) => Value::from_word(some.map_or(0, |it| it.to_bits(store))),
-            Val::ExnRef(some) => Value::from_word(some.map_or(0, |it| it.to_bits(store))),
-        })
+        *place = Value::from_word(match self {
+            Val::FuncRef(func) => func.map_or(0, |it| it.to_bits(store)),
+            Val::ExternRef(some) => some.map_or(0, |it| it.to_bits(store)),
+            Val::ExnRef(some) => some.map_or(0, |it| it.to_bits(store)),
+            number => unreachable!("{number:?} has no type but its own"),
+        });
+        Ok(())
     }
 
     /// The value of type `ty` that compiled code knows as `value`.
@@ -104,25 +138,39 @@ impl Val {
     /// # Safety
     ///
     /// It must come from compiled code of `store`.
-    pub(crate) unsafe fn from_value(store: &mut StoreOpaque, ty: ValType, value: Value) -> Val {
-        let bits = value.bits();
+    pub(crate) unsafe fn from_value(store: &mut StoreOpaque, ty: ValType, value: &Value) -> Val {
+        let mut val = Val::I32(0);
+        // SAFETY: by the contract.
+        unsafe { val.get(store, ty, value) };
+        val
+    }
+
+    /// Becomes the value of type `ty` that compiled code knows as `value`; see
+    /// [`put`](Val::put).
+    ///
+    /// # Safety
+    ///
+    /// It must come from compiled code of `store`.
+    #[inline]
+    pub(crate) unsafe fn get(&mut self, store: &mut StoreOpaque, ty: ValType, value: &Value) {
         match ty {
-            ValType::I32 => Val::I32(bits as i32),
-            ValType::I64 => Val::I64(bits as i64),
-            ValType::F32 => Val::F32(bits as u32),
-            ValType::F64 => Val::F64(bits as u64),
-            ValType::V128 => Val::V128(bits),
+            ValType::I32 => *self = Val::I32(value.half_word() as i32),
+            ValType::I64 => *self = Val::I64(value.word() as i64),
+            ValType::F32 => *self = Val::F32(value.half_word()),
+            ValType::F64 => *self = Val::F64(value.word()),
+            ValType::V128 => *self = Val::V128(value.bits()),
             // SAFETY: by the contract.
-            ValType::Ref(ty) => unsafe { Val::reference(store, ty, bits as u64) },
+            ValType::Ref(ty) => *self = unsafe { Val::reference(store, ty, value.word()) },
         }
     }
 
     /// The reference with these bits; see [`from_value`](Val::from_value).
+    #[inline(never)]
     pub(crate) unsafe fn reference(store: &mut StoreOpaque, ty: RefType, bits: u64) -> Val {
         match ty.heap {
             HeapType::Extern => Val::ExternRef(ExternRef::from_bits(store, bits)),
-            // SAFETY: by the contract.
             HeapType::Exn | HeapType::NoExn => {
+                // SAFETY: by the contract.
                 Val::ExnRef(unsafe { ExnRef::from_bits(store, bits) })
             }
             // SAFETY: by the contract.

@@ -12,6 +12,7 @@ pub(crate) struct StoreContext {
     pub(crate) stack_limit: usize,
     pub(crate) exit_fp: usize,
     pub(crate) exit_sp: usize,
+    /// 0 while no compiled code of the store has been entered.
     pub(crate) handler_sp: usize,
     pub(crate) handler_fp: usize,
     pub(crate) handler_pc: usize,
@@ -127,8 +128,16 @@ impl Value {
     }
 
     /// The low 64 bits: all of a value that is not a vector.
-    pub(crate) fn word(self) -> u64 {
-        self.0 as u64
+    pub(crate) fn word(&self) -> u64 {
+        // SAFETY: inside the value, in which the low bytes are the first ones.
+        unsafe { (&raw const self.0).cast::<u64>().read() }
+    }
+
+    /// The low 32 bits. Nothing else is read, for what compiled code has just
+    /// written with this width is slow to read with another.
+    pub(crate) fn half_word(&self) -> u32 {
+        // SAFETY: as above.
+        unsafe { (&raw const self.0).cast::<u32>().read() }
     }
 }
 
