@@ -282,6 +282,6 @@ fn trap(error: &Error) -> Trap {
         Some(TrapCode::StackOverflow) => Trap::Stack,
         Some(TrapCode::UnalignedAtomic) => Trap::Unaligned,
         Some(TrapCode::ExpectedSharedMemory) => Trap::WaitOnUnshared,
-        None => Trap::Other(error.to_string()),
+        _ => Trap::Other(error.to_string()),
     }
 }
