@@ -41,6 +41,9 @@ pub struct Options {
     /// address space, as [`Bounds`](wasmprof_image::abi::Bounds) says. If not,
     /// accesses are checked one by one.
     pub guarded_memories: bool,
+    /// Look at each function entry and loop head whether the store's deadline
+    /// is reached.
+    pub epoch_interruption: bool,
     /// Use what the processor of this machine has beyond the base architecture.
     pub native_features: bool,
     /// Check the intermediate code for mistakes of the translator.
@@ -54,6 +57,7 @@ impl Default for Options {
             canonicalize_nans: false,
             relaxed_simd_deterministic: false,
             guarded_memories: true,
+            epoch_interruption: false,
             native_features: true,
             verify: cfg!(debug_assertions),
         }

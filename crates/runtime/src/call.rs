@@ -9,6 +9,7 @@
 
 use crate::code::{self, CodePlace, place_at};
 use crate::error::resource;
+use crate::host_error::error_of;
 use crate::store::{Pending, StoreOpaque};
 use crate::sys::arch::{self, Handler};
 use crate::sys::stack;
@@ -264,7 +265,7 @@ unsafe fn leave_failure(
     unsafe {
         let pending = match failure {
             Failure::Panic(payload) => Pending::Panic(payload),
-            Failure::Error(error) => match host_error(store, error) {
+            Failure::Error(error) => match error_of(error, || backtrace(store, None)) {
                 Error::Exception(exception) => {
                     return Some(exception.into_data(&mut *store.cast::<StoreOpaque>()));
                 }
@@ -274,25 +275,6 @@ unsafe fn leave_failure(
         (*store.cast::<StoreOpaque>()).pending = Some(pending);
     }
     None
-}
-
-/// What becomes of an error that a host function returned: a trap or an error
-/// of ours stays what it is. An exception is returned to be thrown.
-unsafe fn host_error(store: *mut StoreContext, error: BoxError) -> Error {
-    let error = match error.downcast::<Error>() {
-        Ok(ours) => return *ours,
-        Err(other) => other,
-    };
-    let error = match error.downcast::<Exception>() {
-        Ok(exception) => return Error::Exception(exception),
-        Err(other) => other,
-    };
-    // SAFETY: the callers' contract.
-    let backtrace = unsafe { backtrace(store, None) };
-    match error.downcast::<Trap>() {
-        Ok(trap) => Error::Trap(Trap { code: trap.code, backtrace }),
-        Err(error) => Error::Host { error, backtrace },
-    }
 }
 
 /// The compiled functions that are running, from the frame `at` (program

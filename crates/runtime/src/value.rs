@@ -121,8 +121,8 @@ impl Val {
     pub(crate) unsafe fn reference(store: &mut StoreOpaque, ty: RefType, bits: u64) -> Val {
         match ty.heap {
             HeapType::Extern => Val::ExternRef(ExternRef::from_bits(store, bits)),
-            // SAFETY: by the contract.
             HeapType::Exn | HeapType::NoExn => {
+                // SAFETY: by the contract.
                 Val::ExnRef(unsafe { ExnRef::from_bits(store, bits) })
             }
             // SAFETY: by the contract.

@@ -25,6 +25,8 @@ pub(crate) struct ModuleEnv<'a> {
     pub(crate) canonicalize_nans: bool,
     /// Relaxed operators may do what is fastest here.
     pub(crate) relaxes: bool,
+    /// Functions and loops look whether they are to be interrupted.
+    pub(crate) epoch_interruption: bool,
 }
 
 impl<'a> ModuleEnv<'a> {
@@ -39,6 +41,7 @@ impl<'a> ModuleEnv<'a> {
             shuffles_bytes: isa::shuffles_bytes(isa),
             canonicalize_nans: options.canonicalize_nans,
             relaxes: !options.relaxed_simd_deterministic,
+            epoch_interruption: options.epoch_interruption,
         }
     }
 
