@@ -93,7 +93,8 @@ impl Mmap {
                 self.base().add(start).cast(),
                 len,
                 libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_PRIVATE | libc::MAP_FIXED,
+                // Most of a large image may be a hole that is never written to.
+                libc::MAP_PRIVATE | libc::MAP_FIXED | libc::MAP_NORESERVE,
                 file.as_raw_fd(),
                 0,
             )
