@@ -56,6 +56,15 @@ impl Things {
         }
     }
 
+    fn tag(&mut self) -> Tag {
+        Tag::new(&mut self.store, &FuncType::new([], []))
+    }
+
+    fn exception(&mut self) -> Exception {
+        let tag = self.tag();
+        Exception::new(&mut self.store, tag, []).expect("it carries nothing")
+    }
+
     /// All of its own, so that nothing below fails for another reason.
     fn work(&mut self) {
         let Things { store, .. } = self;
@@ -249,6 +258,27 @@ things_of_another_store! {
             Ok(())
         });
         func.expect("a function").call(&mut ours.store, &[], &mut [Val::I32(0)])
+    };
+    a_tag_is_not_asked_for_its_type: |theirs, ours| theirs.tag().ty(&ours.store);
+    an_exception_is_not_made_with_its_tag:
+        |theirs, ours| Exception::new(&mut ours.store, theirs.tag(), []);
+    an_exception_is_not_referred_to:
+        |theirs, ours| ExnRef::new(&mut ours.store, theirs.exception());
+    a_reference_to_an_exception_is_not_looked_into: |theirs, ours| {
+        let exception = theirs.exception();
+        ExnRef::new(&mut theirs.store, exception).values(&mut ours.store)
+    };
+    a_tag_is_not_imported: |theirs, ours| {
+        let module = importer(&ours.engine, "(tag)");
+        Instance::new(&mut ours.store, &module, &[theirs.tag().into()])
+    };
+    an_exception_is_not_thrown: |theirs, ours| {
+        let exception = theirs.exception();
+        Func::wrap(&mut ours.store, move || Err::<(), Error>(exception.clone().into()))
+            .expect("a function")
+            .typed::<(), ()>(&ours.store)
+            .expect("its type")
+            .call(&mut ours.store, ())
     };
     a_host_function_does_not_reach_it: |theirs, ours| {
         let memory = theirs.memory;

@@ -16,6 +16,7 @@ use crate::sys::stack;
 use crate::vm::{ExceptionData, FuncRef, StoreContext, Value, VmctxHead};
 use crate::{Backtrace, BoxError, Error, Exception, Trap};
 use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 use wasmprof_image::{Pc, TrapCode};
 
@@ -326,7 +327,13 @@ unsafe fn leave_failure(
             Failure::Panic(payload) => Pending::Panic(payload),
             Failure::Error(error) => match error_of(error, || backtrace(store, None)) {
                 Error::Exception(exception) => {
-                    return Some(exception.into_data(&mut *store.cast::<StoreOpaque>()));
+                    // One of another store is a mistake of the embedder's, and
+                    // a panic like that of a host function.
+                    let store = &mut *store.cast::<StoreOpaque>();
+                    match catch_unwind(AssertUnwindSafe(|| exception.into_data(store))) {
+                        Ok(exception) => return Some(exception),
+                        Err(payload) => Pending::Panic(payload),
+                    }
                 }
                 error => Pending::Error(error),
             },
