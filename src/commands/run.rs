@@ -303,7 +303,7 @@ mod tests {
         let whole = "0x0f0e0d0c0b0a09080706050403020100";
         assert_eq!(v128(whole).as_deref(), Some(whole));
         assert_eq!(v128("0xFF").as_deref(), Some("0x000000000000000000000000000000ff"));
-        for wrong in ["0x", "0x+1", "255", "-0x1", "0x0f0e0d0c0b0a090807060504030201000", "1.5"] {
+        for wrong in ["0x", "0x+1", "255", "-0x1", "0x100000000000000000000000000000000", "1.5"] {
             assert_eq!(v128(wrong), None, "{wrong}");
         }
     }

@@ -64,7 +64,7 @@ const LAYERS: &[Layer] = &[
         folder: "crates/runtime",
         ours: &["wasmprof-image", "wasmprof-module"],
         optional: &[],
-        others: &["libc", "rustix"],
+        others: &["anyhow", "libc", "rustix"],
         unsafe_code: Needed,
     },
     Layer {
@@ -114,7 +114,7 @@ const LAYERS: &[Layer] = &[
         ],
         optional: &["wasmprof-agents", "wasmprof-report", "wasmprof-sampler"],
         others: &["rayon"],
-        unsafe_code: Forbidden,
+        unsafe_code: Needed,
     },
     Layer {
         package: "wasmprof-cli",

@@ -33,7 +33,8 @@ impl Worker {
         }
     }
 
-    /// Validates `body` and translates it into `self.context.func`.
+    /// Validates `body`, unless it is to be believed, and translates it into
+    /// `self.context.func`.
     fn translate(&mut self, env: &ModuleEnv<'_>, body: Body) -> Result<(), Error> {
         self.context.clear();
         self.locations.clear();
@@ -44,12 +45,14 @@ impl Worker {
             env,
             index,
             &body,
-            &mut validator,
+            validator.as_mut(),
             &mut self.context.func,
             &mut self.builder,
             &mut self.locations,
         )?;
-        self.validator = validator.into_allocations();
+        if let Some(validator) = validator {
+            self.validator = validator.into_allocations();
+        }
         Ok(())
     }
 }

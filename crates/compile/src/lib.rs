@@ -35,10 +35,15 @@ pub struct Options {
     pub strategy: Strategy,
     /// Give every NaN that arithmetic makes the same bits.
     pub canonicalize_nans: bool,
+    /// Have relaxed operators give the same results on every processor.
+    pub relaxed_simd_deterministic: bool,
     /// Whether memories with pages of 64 KiB are followed by inaccessible
     /// address space, as [`Bounds`](wasmprof_image::abi::Bounds) says. If not,
     /// accesses are checked one by one.
     pub guarded_memories: bool,
+    /// Look at each function entry and loop head whether the store's deadline
+    /// is reached.
+    pub epoch_interruption: bool,
     /// Use what the processor of this machine has beyond the base architecture.
     pub native_features: bool,
     /// Check the intermediate code for mistakes of the translator.
@@ -50,7 +55,9 @@ impl Default for Options {
         Options {
             strategy: Strategy::Optimized,
             canonicalize_nans: false,
+            relaxed_simd_deterministic: false,
             guarded_memories: true,
+            epoch_interruption: false,
             native_features: true,
             verify: cfg!(debug_assertions),
         }

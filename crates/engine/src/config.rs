@@ -45,8 +45,15 @@ impl Config {
         self
     }
 
-    /// How much stack WebAssembly may use, in bytes. What the thread's own
-    /// stack has is a limit too, less 128 KiB for host functions.
+    /// How much stack WebAssembly may use, in bytes, 512 KiB if nothing is said;
+    /// beyond, it traps with [`StackOverflow`](crate::TrapCode::StackOverflow).
+    /// It counts from the outermost call into a store, with the host functions
+    /// in between.
+    ///
+    /// What the thread's own stack has, less 128 KiB for host functions, is a
+    /// limit too, so that any large number means "all there is". On a thread
+    /// with less, every function that calls another one traps. 0 is an error of
+    /// [`Engine::new`](crate::Engine::new).
     pub fn max_wasm_stack(mut self, bytes: usize) -> Self {
         self.max_wasm_stack = bytes;
         self
@@ -58,6 +65,14 @@ impl Config {
         self
     }
 
+    /// Has relaxed operators give the same results on every processor, those
+    /// that the specification calls deterministic, rather than what is fastest
+    /// on this one.
+    pub fn relaxed_simd_deterministic(mut self, deterministic: bool) -> Self {
+        self.options.relaxed_simd_deterministic = deterministic;
+        self
+    }
+
     /// Whether memories with pages of 64 KiB reserve more address space than
     /// they use, so that accesses need no checks (8 GiB for one with 32-bit
     /// indices), or only a small one (what it may grow to, 64 GiB at most, for
@@ -65,6 +80,21 @@ impl Config {
     /// allows it.
     pub fn guarded_memories(mut self, guarded: bool) -> Self {
         self.guarded_memories = Some(guarded);
+        self
+    }
+
+    /// Whether programs can be interrupted: compiled code then looks, at the
+    /// entry of each function and at the head of each loop, whether the epoch of
+    /// the engine has reached the deadline of the store. If not, which is what
+    /// happens if nothing is said, code has no instruction for it.
+    ///
+    /// See [`Engine::increment_epoch`](crate::Engine::increment_epoch) and
+    /// [`Store::set_epoch_deadline`](crate::Store::set_epoch_deadline): a store
+    /// whose deadline nobody sets is interrupted at once. What the host does,
+    /// and one instruction that moves much memory, end before programs are
+    /// interrupted.
+    pub fn epoch_interruption(mut self, interruptible: bool) -> Self {
+        self.options.epoch_interruption = interruptible;
         self
     }
 

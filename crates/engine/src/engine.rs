@@ -1,104 +1,76 @@
-//! The engine: a compiler and a runtime set up to fit together.
+//! From a configuration to an engine: a compiler and a runtime that fit
+//! together.
 
 use crate::config::{Config, agent_warning};
-use std::fmt;
-use std::ops::Deref;
 use std::sync::Arc;
-use wasmprof_compile::{Compiler, Options};
+use wasmprof_compile::Compiler;
 use wasmprof_image::{Agents, CodeImage};
 use wasmprof_module::{FuncType, Parsed};
-use wasmprof_runtime::{BoxError, Error, RuntimeConfig, StubCompiler};
+use wasmprof_runtime::{BoxError, Compile, EngineConfig, Error, RuntimeConfig};
 
-/// Compiles modules and holds what all stores share. Cloning gives a handle to
-/// the same one.
-///
-/// It is also a [`wasmprof_runtime::Engine`], wherever one is wanted.
-#[derive(Clone)]
-pub struct Engine {
-    runtime: wasmprof_runtime::Engine,
-    shared: Arc<Shared>,
-}
+type OnWarning = Arc<dyn Fn(&str) + Send + Sync>;
 
-/// What outlives the engine's handles in the runtime.
-struct Shared {
-    compiler: Arc<Compiler>,
-    /// `None`: the threads of the process's pool.
-    pool: Option<rayon::ThreadPool>,
-    on_warning: Arc<dyn Fn(&str) + Send + Sync>,
-    watched: bool,
-}
-
-impl Engine {
-    /// An engine for this machine.
-    ///
-    /// # Errors
-    ///
-    /// If no code can be made for this machine, or trap handling or threads
-    /// cannot be set up.
-    pub fn new(config: Config) -> Result<Engine, Error> {
-        let guarded = config.guarded_memories.unwrap_or_else(wasmprof_runtime::can_reserve_guards);
-        let mut options: Options = config.options;
+impl EngineConfig for Config {
+    fn into_runtime(self) -> Result<RuntimeConfig, Error> {
+        let guarded = self.guarded_memories.unwrap_or_else(wasmprof_runtime::can_reserve_guards);
+        let mut options = self.options;
         options.guarded_memories = guarded;
-        let compiler = Compiler::new(options).map_err(compile_error)?;
-        let compiler = Arc::new(compiler);
-        let on_warning: Arc<dyn Fn(&str) + Send + Sync> = Arc::from(config.on_warning);
-        let warn = on_warning.clone();
-        let watched = !config.agents.is_empty();
-        let runtime = wasmprof_runtime::Engine::new(RuntimeConfig {
-            max_wasm_stack: config.max_wasm_stack,
-            guarded_memories: guarded,
-            agents: Agents::new(config.agents, move |name, error| {
-                warn(&agent_warning(name, error));
-            }),
-            stubs: Box::new(Stubs(compiler.clone())),
-        })?;
-        let pool = match config.threads {
+        let epoch_interruption = options.epoch_interruption;
+        let pool = match self.threads {
             0 => None,
             threads => {
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
                 Some(pool.map_err(|error| Error::Compile(error.into()))?)
             }
         };
-        let shared = Arc::new(Shared { compiler, pool, on_warning, watched });
-        Ok(Engine { runtime, shared })
+        let on_warning: OnWarning = Arc::from(self.on_warning);
+        let warn = on_warning.clone();
+        let compiler = ThreadedCompiler {
+            compiler: Compiler::new(options).map_err(compile_error)?,
+            pool,
+            on_warning,
+            watched: !self.agents.is_empty(),
+        };
+        Ok(RuntimeConfig {
+            max_wasm_stack: self.max_wasm_stack,
+            guarded_memories: guarded,
+            epoch_interruption,
+            agents: Agents::new(self.agents, move |name, error| warn(&agent_warning(name, error))),
+            compiler: Box::new(compiler),
+        })
     }
+}
 
-    /// Compiles a module on the threads of this engine.
-    pub(crate) fn compile(&self, parsed: Parsed, name: &str) -> Result<CodeImage, Error> {
-        let compile = || self.shared.compiler.compile(parsed, name);
-        let image = match &self.shared.pool {
+/// The compiler with the threads that it works on.
+struct ThreadedCompiler {
+    compiler: Compiler,
+    /// `None`: the threads of the process's pool.
+    pool: Option<rayon::ThreadPool>,
+    on_warning: OnWarning,
+    watched: bool,
+}
+
+// SAFETY: the compiler makes what the interface of compiled code asks for, and
+// has been told of the engine's memories.
+#[allow(unsafe_code)]
+unsafe impl Compile for ThreadedCompiler {
+    fn compile_module(&self, parsed: Parsed, name: &str) -> Result<CodeImage, Error> {
+        let compile = || self.compiler.compile(parsed, name);
+        let image = match &self.pool {
             Some(pool) => pool.install(compile),
             None => compile(),
         };
         let image = image.map_err(compile_error)?;
-        if let Some(module) = image.module.as_ref().filter(|_| self.shared.watched)
+        if let Some(module) = image.module.as_ref().filter(|_| self.watched)
             && let Some(warning) = module.names().warning()
         {
-            (self.shared.on_warning)(&format!("{name}: {warning}"));
+            (self.on_warning)(&format!("{name}: {warning}"));
         }
         Ok(image)
     }
-}
 
-impl Deref for Engine {
-    type Target = wasmprof_runtime::Engine;
-
-    fn deref(&self) -> &wasmprof_runtime::Engine {
-        &self.runtime
-    }
-}
-
-impl fmt::Debug for Engine {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Engine").finish_non_exhaustive()
-    }
-}
-
-struct Stubs(Arc<Compiler>);
-
-impl StubCompiler for Stubs {
     fn compile_stubs(&self, ty: &FuncType) -> Result<CodeImage, BoxError> {
-        self.0.compile_stubs(ty).map_err(Into::into)
+        self.compiler.compile_stubs(ty).map_err(Into::into)
     }
 }
 

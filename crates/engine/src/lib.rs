@@ -1,9 +1,10 @@
 //! Embed wasmprof: compile WebAssembly, link it, run it, and let profilers see it.
 //!
 //! ```
+//! # #[cfg(not(feature = "wat"))] fn main() {}
 //! use wasmprof_engine::{Config, Engine, Linker, Module, Store};
 //!
-//! # fn main() -> Result<(), wasmprof_engine::Error> {
+//! # #[cfg(feature = "wat")] fn main() -> Result<(), wasmprof_engine::Error> {
 //! let engine = Engine::new(Config::new())?;
 //! let module = Module::new(&engine, r#"(module
 //!     (import "host" "double" (func $double (param i32) (result i32)))
@@ -24,25 +25,24 @@
 //! of it; everything that runs is in [`wasmprof_runtime`], whose items are here
 //! too; programs get their files and arguments from [`wasi`].
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod config;
 mod engine;
-mod module;
 
 pub use config::Config;
-pub use engine::Engine;
-pub use module::Module;
 pub use wasmprof_compile::Strategy;
 pub use wasmprof_image::{AgentError, LoadedImage, ProfilingAgent};
 /// Why something was not done.
 pub use wasmprof_runtime::Error;
 pub use wasmprof_runtime::{
-    AsContext, AsContextMut, Backtrace, BoxError, Caller, Exception, ExnRef, ExportType, Extern,
-    ExternRef, ExternType, Frame, Func, FuncType, Global, GlobalType, HeapType, HostResult,
-    ImportType, IndexType, Instance, IntoFunc, LinkError, Linker, Memory, MemoryAccessError,
-    MemoryType, RefType, SharedMemory, Store, StoreMut, StoreRef, Table, TableType, Tag, Trap,
-    TrapCode, TypeId, TypedFunc, V128, Val, ValType, WaitResult, WasmParams, WasmResults, WasmTy,
+    AsContext, AsContextMut, Backtrace, BoxError, Caller, Engine, Exception, ExnRef, ExportType,
+    Extern, ExternRef, ExternType, Frame, Func, FuncType, Global, GlobalType, HeapType, HostResult,
+    ImportType, IndexType, Instance, IntoFunc, LimitError, LinkError, Linker, Memory,
+    MemoryAccessError, MemoryType, Module, RefType, ResourceLimiter, SharedMemory, Store,
+    StoreLimits, StoreLimitsBuilder, StoreMut, StoreRef, Table, TableType, Tag, Trap, TrapCode,
+    TypeId, TypedFunc, UpdateDeadline, V128, Val, ValType, WaitResult, WasmParams, WasmResults,
+    WasmTy,
 };
 
 /// Profiling agents to choose from.

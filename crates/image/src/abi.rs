@@ -9,7 +9,8 @@
 //! All offsets are in bytes; pointers have 8 bytes.
 //!
 //! ```text
-//! vmctx ─► store context      what changes at each entry: stack limit, exit frame, handler
+//! vmctx ─► store context      what changes at each entry: stack limit, exit frame, handler;
+//!                             and the deadline of the store
 //!          builtins           addresses of the runtime's functions
 //!          instance           for the runtime alone
 //!          function imports   {code, environment, kind}
@@ -45,6 +46,12 @@ pub mod store_context {
     pub const HANDLER_FP: u32 = 32;
     /// Address at which it resumes.
     pub const HANDLER_PC: u32 = 40;
+    /// Pointer to the engine's counter of epochs, a `u64` that other threads
+    /// increment. It never changes. Between it and the handler is a word of the
+    /// runtime's own.
+    pub const EPOCH_COUNTER: u32 = 56;
+    /// The count at which compiled code is interrupted, a `u64`.
+    pub const EPOCH_DEADLINE: u32 = 64;
 }
 
 /// The fixed head of a vmctx.
@@ -258,6 +265,8 @@ builtins! {
     ExceptionNew(Vmctx I32) -> I64;
     /// Throws an exception. Does not return.
     Throw(Vmctx I64);
+    /// The deadline of the store is reached; returns if the program may go on.
+    EpochDeadline(Vmctx);
     /// `f32.ceil`, where the processor has no instruction for it.
     F32Ceil(F32) -> F32;
     /// `f32.floor`, likewise.
@@ -293,6 +302,10 @@ builtins! {
     /// `i8x16.shuffle`, likewise: two vectors, and for each byte of the result
     /// its position in both, below 32.
     I8x16Shuffle(V128 V128 V128) -> V128;
+    /// `f32x4.relaxed_madd` rounded once, likewise.
+    F32x4Fma(V128 V128 V128) -> V128;
+    /// `f64x2.relaxed_madd` rounded once, likewise.
+    F64x2Fma(V128 V128 V128) -> V128;
 }
 
 /// Offsets into the vmctx of the instances of one module.

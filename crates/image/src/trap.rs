@@ -64,6 +64,13 @@ trap_codes! {
     UnalignedAtomic = 13, "unaligned atomic";
     /// A wait at an address of a memory that is not shared.
     ExpectedSharedMemory = 14, "expected shared memory";
+    /// The deadline of the store was reached. Not of the specification.
+    Interrupt = 32, "interrupt";
+    /// A memory could not grow, and its store wants a trap for that. Not of the
+    /// specification.
+    MemoryGrowthFailed = 33, "memory growth failed";
+    /// A table could not grow, likewise.
+    TableGrowthFailed = 34, "table growth failed";
 }
 
 impl std::error::Error for TrapCode {}

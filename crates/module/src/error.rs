@@ -44,6 +44,8 @@ pub enum Error {
     Text(String),
     /// The input is text, but this build reads binaries only.
     TextUnsupported,
+    /// The input is text where only the binary format is taken.
+    BinaryOnly,
     /// The input is neither the binary nor the text format.
     NotWasm {
         /// The first bytes of the input, at most four.
@@ -61,6 +63,10 @@ pub enum Error {
 impl Error {
     pub(crate) fn invalid(offset: u64, message: impl Into<String>) -> Error {
         Error::Invalid { offset: WasmOffset::at(offset), message: message.into() }
+    }
+
+    pub(crate) fn not_wasm(input: &[u8]) -> Error {
+        Error::NotWasm { start: input.iter().take(4).copied().collect() }
     }
 
     /// Where in the binary the problem was found, if the place is known.
@@ -87,6 +93,9 @@ impl fmt::Display for Error {
             Error::TextUnsupported => f.write_str(
                 "this looks like WebAssembly text, which this build cannot read; convert it to \
                  a binary, or build with the cargo feature `wat`",
+            ),
+            Error::BinaryOnly => f.write_str(
+                "this looks like WebAssembly text, and only the binary format is taken here",
             ),
             Error::NotWasm { start } if start.is_empty() => {
                 f.write_str("this is not a WebAssembly module: the input is empty")

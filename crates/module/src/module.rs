@@ -200,12 +200,13 @@ pub struct Parsed {
     pub bodies: Vec<Body>,
 }
 
-/// The body of a function, which has not been validated yet.
+/// The body of a function. It has not been validated yet, and brings what
+/// validates it, unless it is to be believed.
 pub struct Body {
     /// Which function it is.
     pub index: FuncIndex,
     pub(crate) range: Range<usize>,
-    pub(crate) validator: FuncToValidate<ValidatorResources>,
+    pub(crate) validator: Option<FuncToValidate<ValidatorResources>>,
 }
 
 impl Body {
@@ -219,19 +220,21 @@ impl Body {
         self.range.is_empty()
     }
 
-    /// The bytes to read and the validator to ask about each instruction.
+    /// The bytes to read, and the validator to ask about each instruction unless
+    /// the body is to be believed.
     pub fn open<'a>(
         self,
         module: &'a Module,
         features: WasmFeatures,
         allocations: FuncValidatorAllocations,
-    ) -> (FunctionBody<'a>, wasmparser::FuncValidator<ValidatorResources>) {
+    ) -> (FunctionBody<'a>, Option<wasmparser::FuncValidator<ValidatorResources>>) {
         let reader = BinaryReader::new_features(
             &module.wasm[self.range.clone()],
             self.range.start as u64,
             features,
         );
-        (FunctionBody::new(reader), self.validator.into_validator(allocations))
+        let validator = self.validator.map(|validator| validator.into_validator(allocations));
+        (FunctionBody::new(reader), validator)
     }
 }
 
@@ -242,7 +245,17 @@ impl Module {
     ///
     /// If the binary is malformed or invalid, with the byte offset.
     pub fn parse(wasm: impl Into<Vec<u8>>) -> Result<Parsed, Error> {
-        parse::module(wasm.into())
+        parse::module(wasm.into(), true)
+    }
+
+    /// As [`parse`](Module::parse), with bodies that nobody will validate: what
+    /// is compiled from them is sound only if they are valid.
+    ///
+    /// # Errors
+    ///
+    /// As [`parse`](Module::parse).
+    pub fn parse_unchecked(wasm: impl Into<Vec<u8>>) -> Result<Parsed, Error> {
+        parse::module(wasm.into(), false)
     }
 
     /// Validates a whole binary.
@@ -254,7 +267,8 @@ impl Module {
         let Parsed { module, bodies } = Module::parse(wasm)?;
         let mut allocations = FuncValidatorAllocations::default();
         for body in bodies {
-            let (body, mut validator) = body.open(&module, crate::features(), allocations);
+            let (body, validator) = body.open(&module, crate::features(), allocations);
+            let mut validator = validator.expect("the bodies are to be validated");
             validator.validate(&body).map_err(|error| module.explain(error.into()))?;
             allocations = validator.into_allocations();
         }

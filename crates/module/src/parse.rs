@@ -16,9 +16,10 @@ use std::sync::OnceLock;
 use wasmparser::{DataKind, ElementKind, ExternalKind, Parser, Payload, TypeRef};
 use wasmparser::{ValidPayload, Validator};
 
-/// Parses a binary; see [`Module::parse`].
-pub(crate) fn module(wasm: Vec<u8>) -> Result<Parsed, Error> {
-    match sections(&wasm) {
+/// Parses a binary; see [`Module::parse`] and, for whether the bodies are to be
+/// validated, [`Module::parse_unchecked`].
+pub(crate) fn module(wasm: Vec<u8>, check_bodies: bool) -> Result<Parsed, Error> {
+    match sections(&wasm, check_bodies) {
         Ok((mut module, bodies)) => {
             module.wasm = wasm;
             Ok(Parsed { module, bodies })
@@ -28,7 +29,7 @@ pub(crate) fn module(wasm: Vec<u8>) -> Result<Parsed, Error> {
 }
 
 /// The sections of a binary, and the bodies in it.
-fn sections(wasm: &[u8]) -> Result<(Module, Vec<Body>), Error> {
+fn sections(wasm: &[u8], check_bodies: bool) -> Result<(Module, Vec<Body>), Error> {
     if u32::try_from(wasm.len()).is_err() {
         return Err(Error::TooLarge { size: wasm.len() });
     }
@@ -65,6 +66,7 @@ fn sections(wasm: &[u8]) -> Result<(Module, Vec<Body>), Error> {
         let payload = payload?;
         if let ValidPayload::Func(validator, body) = validator.payload(&payload)? {
             let index = FuncIndex(module.imported_functions + bodies.len() as u32);
+            let validator = check_bodies.then_some(validator);
             bodies.push(Body { index, range: usize_range(body.range()), validator });
         }
         section(&mut module, payload)?;

@@ -15,7 +15,20 @@ pub fn to_binary(input: &[u8]) -> Result<Cow<'_, [u8]>, Error> {
     match input.first() {
         Some(0) => Ok(Cow::Borrowed(input)),
         _ if looks_like_text(input) => parse(input).map(Cow::Owned),
-        _ => Err(Error::NotWasm { start: input.iter().take(4).copied().collect() }),
+        _ => Err(Error::not_wasm(input)),
+    }
+}
+
+/// `input` if it is a binary, for those who take nothing else.
+///
+/// # Errors
+///
+/// If the input is text, or is neither of the two.
+pub fn binary_only(input: &[u8]) -> Result<&[u8], Error> {
+    match input.first() {
+        Some(0) => Ok(input),
+        _ if looks_like_text(input) => Err(Error::BinaryOnly),
+        _ => Err(Error::not_wasm(input)),
     }
 }
 
@@ -62,6 +75,13 @@ mod tests {
             to_binary(b"\x7fELF....").unwrap_err(),
             Error::NotWasm { start: b"\x7fELF".to_vec() }
         );
+    }
+
+    #[test]
+    fn text_is_named_where_only_binaries_are_taken() {
+        assert_eq!(binary_only(b"\0asm"), Ok(&b"\0asm"[..]));
+        assert_eq!(binary_only(b" (module)"), Err(Error::BinaryOnly));
+        assert_eq!(binary_only(b"MZ"), Err(Error::NotWasm { start: b"MZ".to_vec() }));
     }
 
     #[cfg(feature = "wat")]

@@ -4,8 +4,8 @@
 //! stores agree about them and comparing two is comparing numbers. Without
 //! recursion groups, which belong to the GC proposal, a type names only types
 //! before it, and is equal to another if it is written alike and the types it
-//! names are equal (specification, "Type Equivalence"). A number is never given back: a program has few types,
-//! and whoever has a number may use it for ever.
+//! names are equal (specification, "Type Equivalence"). A number is never given
+//! back: a program has few types, and whoever has a number may use it for ever.
 
 use crate::{FuncType, TypeMap};
 use std::collections::HashMap;

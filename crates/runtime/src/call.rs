@@ -9,12 +9,14 @@
 
 use crate::code::{self, CodePlace, place_at};
 use crate::error::resource;
+use crate::host_error::error_of;
 use crate::store::{Pending, StoreOpaque};
 use crate::sys::arch::{self, Handler};
 use crate::sys::stack;
 use crate::vm::{ExceptionData, FuncRef, StoreContext, Value, VmctxHead};
 use crate::{Backtrace, BoxError, Error, Exception, Trap};
 use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 use wasmprof_image::{Pc, TrapCode};
 
@@ -323,9 +325,15 @@ unsafe fn leave_failure(
     unsafe {
         let pending = match failure {
             Failure::Panic(payload) => Pending::Panic(payload),
-            Failure::Error(error) => match host_error(store, error) {
+            Failure::Error(error) => match error_of(error, || backtrace(store, None)) {
                 Error::Exception(exception) => {
-                    return Some(exception.into_data(&mut *store.cast::<StoreOpaque>()));
+                    // One of another store is a mistake of the embedder's, and
+                    // a panic like that of a host function.
+                    let store = &mut *store.cast::<StoreOpaque>();
+                    match catch_unwind(AssertUnwindSafe(|| exception.into_data(store))) {
+                        Ok(exception) => return Some(exception),
+                        Err(payload) => Pending::Panic(payload),
+                    }
                 }
                 error => Pending::Error(error),
             },
@@ -333,25 +341,6 @@ unsafe fn leave_failure(
         (*store.cast::<StoreOpaque>()).pending = Some(pending);
     }
     None
-}
-
-/// What becomes of an error that a host function returned: a trap or an error
-/// of ours stays what it is. An exception is returned to be thrown.
-unsafe fn host_error(store: *mut StoreContext, error: BoxError) -> Error {
-    let error = match error.downcast::<Error>() {
-        Ok(ours) => return *ours,
-        Err(other) => other,
-    };
-    let error = match error.downcast::<Exception>() {
-        Ok(exception) => return Error::Exception(exception),
-        Err(other) => other,
-    };
-    // SAFETY: the callers' contract.
-    let backtrace = unsafe { backtrace(store, None) };
-    match error.downcast::<Trap>() {
-        Ok(trap) => Error::Trap(Trap { code: trap.code, backtrace }),
-        Err(error) => Error::Host { error, backtrace },
-    }
 }
 
 /// The compiled functions that are running, from the frame `at` (program

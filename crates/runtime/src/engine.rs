@@ -6,11 +6,26 @@ use crate::sys::{reservation, signals};
 use crate::{BoxError, Error};
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use wasmprof_image::{Agents, CodeImage};
-use wasmprof_module::{FuncType, TypeId, TypeMap};
+use wasmprof_module::{FuncType, Parsed, TypeId, TypeMap};
 
-/// Makes the stubs by which the host and compiled code call each other.
-pub trait StubCompiler: Send + Sync {
+/// Makes the code that an engine runs.
+///
+/// # Safety
+///
+/// The code must be what [`abi`](wasmprof_image::abi) describes, for memories
+/// and interruption as the engine is set up: it will run, and nothing here
+/// checks it.
+pub unsafe trait Compile: Send + Sync {
+    /// The image of a module, with this name. The bodies are validated on the
+    /// way, if they bring their validators.
+    ///
+    /// # Errors
+    ///
+    /// If a body is invalid, or exceeds a limit of the code generator.
+    fn compile_module(&self, module: Parsed, name: &str) -> Result<CodeImage, Error>;
+
     /// An image with three symbols for functions of type `ty`: the entry from
     /// the host, the adapter for host functions behind references, and the code
     /// of host functions that take an array.
@@ -29,13 +44,32 @@ pub struct RuntimeConfig {
     /// Whether code relies on a guard behind each memory; see the compiler's
     /// option of the same name, with which it must agree.
     pub guarded_memories: bool,
+    /// Whether code looks at the epoch; see the compiler's option.
+    pub epoch_interruption: bool,
     /// Who is told of code.
     pub agents: Agents,
-    /// Who makes stubs.
-    pub stubs: Box<dyn StubCompiler>,
+    /// Who makes the code.
+    pub compiler: Box<dyn Compile>,
 }
 
-/// What all stores of a program share. Cloning gives a handle to the same one.
+/// What an [`Engine`] can be made from: the `Config` of `wasmprof-engine`.
+pub trait EngineConfig {
+    /// What it comes to.
+    ///
+    /// # Errors
+    ///
+    /// If it makes no sense, or not on this machine.
+    fn into_runtime(self) -> Result<RuntimeConfig, Error>;
+}
+
+impl EngineConfig for RuntimeConfig {
+    fn into_runtime(self) -> Result<RuntimeConfig, Error> {
+        Ok(self)
+    }
+}
+
+/// Compiles modules and holds what all stores share. Cloning gives a handle to
+/// the same one.
 #[derive(Clone)]
 pub struct Engine {
     inner: Arc<Inner>,
@@ -45,8 +79,11 @@ struct Inner {
     max_wasm_stack: usize,
     guarded_memories: bool,
     agents: Arc<Agents>,
-    compiler: Box<dyn StubCompiler>,
+    epoch_interruption: bool,
+    compiler: Box<dyn Compile>,
     stubs: TypeMap<Stubs>,
+    /// How often the epoch was incremented; compiled code reads it.
+    epoch: AtomicU64,
 }
 
 impl Drop for Inner {
@@ -65,19 +102,28 @@ pub(crate) struct Stubs {
 }
 
 impl Engine {
-    /// An engine; also sets up trap handling for the process.
+    /// An engine for this machine, from a `Config`. Also sets up trap handling
+    /// for the process.
     ///
     /// # Errors
     ///
-    /// If the signal handlers cannot be installed.
-    pub fn new(config: RuntimeConfig) -> Result<Engine, Error> {
+    /// If the configuration makes no sense, no code can be made for this
+    /// machine, or trap handling or threads cannot be set up.
+    pub fn new(config: impl EngineConfig) -> Result<Engine, Error> {
+        let config = config.into_runtime()?;
+        if config.max_wasm_stack == 0 {
+            let why = "`max_wasm_stack` is 0 bytes, and every function takes some";
+            return Err(Error::Config(why.to_owned()));
+        }
         signals::install().map_err(|error| resource("signal handlers".to_owned(), error))?;
         let inner = Inner {
             max_wasm_stack: config.max_wasm_stack,
             guarded_memories: config.guarded_memories,
+            epoch_interruption: config.epoch_interruption,
             agents: Arc::new(config.agents),
-            compiler: config.stubs,
+            compiler: config.compiler,
             stubs: TypeMap::new(),
+            epoch: AtomicU64::new(0),
         };
         Ok(Engine { inner: Arc::new(inner) })
     }
@@ -87,12 +133,36 @@ impl Engine {
         Arc::ptr_eq(&a.inner, &b.inner)
     }
 
+    /// Begins the next epoch: programs of stores whose deadline it is are
+    /// interrupted. It may be called from any thread and in a signal handler.
+    pub fn increment_epoch(&self) {
+        self.inner.epoch.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether programs are interrupted when a deadline is reached.
+    pub(crate) fn epoch_interruption(&self) -> bool {
+        self.inner.epoch_interruption
+    }
+
+    pub(crate) fn epoch(&self) -> u64 {
+        self.inner.epoch.load(Ordering::Relaxed)
+    }
+
+    /// Where compiled code finds the epoch.
+    pub(crate) fn epoch_address(&self) -> *const AtomicU64 {
+        &raw const self.inner.epoch
+    }
+
     pub(crate) fn max_wasm_stack(&self) -> usize {
         self.inner.max_wasm_stack
     }
 
     pub(crate) fn guarded_memories(&self) -> bool {
         self.inner.guarded_memories
+    }
+
+    pub(crate) fn compiler(&self) -> &dyn Compile {
+        &*self.inner.compiler
     }
 
     pub(crate) fn agents(&self) -> Arc<Agents> {

@@ -2,6 +2,7 @@
 
 use crate::Exception;
 use crate::code::CodePlace;
+use crate::{LimitError, host_error};
 use std::fmt;
 use std::path::PathBuf;
 use wasmprof_image::{SymbolKind, TrapCode, WasmOffset};
@@ -14,6 +15,8 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync + 'static>;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
+    /// An engine cannot be set up like this; the text says why.
+    Config(String),
     /// The bytes are not a module that can be used.
     Module(wasmprof_module::Error),
     /// The module is valid and could still not be compiled.
@@ -27,13 +30,16 @@ pub enum Error {
     },
     /// Imports, exports or arguments do not fit together.
     Link(Box<LinkError>),
+    /// The store does not allow so much.
+    Limit(LimitError),
     /// The program trapped.
     Trap(Trap),
     /// The program threw an exception that nothing caught.
     Exception(Box<Exception>),
     /// A host function failed.
     Host {
-        /// What it returned.
+        /// What it returned. For its type, ask [`Error::downcast_ref`], which
+        /// knows of the boxes that errors come in.
         error: BoxError,
         /// The WebAssembly functions that were running.
         backtrace: Backtrace,
@@ -48,19 +54,58 @@ pub enum Error {
 }
 
 impl Error {
-    /// The trap, if that is what happened.
+    /// An error for a host function to return; a text is one, too. The backtrace
+    /// is filled in when the function returns it. Traps, trap codes and errors
+    /// of this type stay what they are.
+    pub fn new(error: impl Into<BoxError> + 'static) -> Error {
+        host_error::error_of(host_error::boxed(error), Backtrace::default)
+    }
+
+    /// The trap, if that is what happened: also if a host function has put
+    /// another error around it.
     pub fn trap(&self) -> Option<&Trap> {
         match self {
             Error::Trap(trap) => Some(trap),
+            Error::Host { error, .. } => host_error::find(&**error),
             _ => None,
         }
     }
 
-    /// The error of this type that a host function returned, if one did.
-    pub fn downcast_ref<E: std::error::Error + 'static>(&self) -> Option<&E> {
+    /// The error of this type that a host function returned, on its own, in an
+    /// `anyhow::Error` (with the feature `anyhow`), or as the source of another.
+    /// What other errors were made from is found as well: a
+    /// [`LinkError`], say, or what the system said.
+    ///
+    /// When this error has become an `anyhow::Error`, ask that one for an
+    /// `Error` first.
+    pub fn downcast_ref<E: std::error::Error + Send + Sync + 'static>(&self) -> Option<&E> {
+        host_error::find(match self {
+            Error::Config(_) => return None,
+            Error::Module(error) => error,
+            Error::Link(error) => &**error,
+            Error::Limit(error) => error,
+            Error::Trap(trap) => trap,
+            Error::Exception(exception) => &**exception,
+            Error::Resource { error, .. } => error,
+            Error::Compile(error) | Error::File { error, .. } | Error::Host { error, .. } => {
+                &**error
+            }
+        })
+    }
+
+    /// The error of this type that a host function returned, on its own or in
+    /// an `anyhow::Error` (with the feature `anyhow`). It takes the place of
+    /// this one, whose backtrace is gone then.
+    ///
+    /// # Errors
+    ///
+    /// This error again, if it has no such error or only as a source.
+    pub fn downcast<E: std::error::Error + Send + Sync + 'static>(self) -> Result<E, Error> {
         match self {
-            Error::Host { error, .. } => error.downcast_ref(),
-            _ => None,
+            Error::Host { error, backtrace } => {
+                host_error::take(error).map_err(|error| Error::Host { error, backtrace })
+            }
+            other => Err(other),
         }
     }
 
@@ -78,10 +123,12 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Error::Config(why) => f.write_str(why),
             Error::Module(error) => error.fmt(f),
             Error::Compile(error) => error.fmt(f),
             Error::File { path, error } => write!(f, "{}: {error}", path.display()),
             Error::Link(error) => error.fmt(f),
+            Error::Limit(error) => error.fmt(f),
             Error::Trap(trap) => trap.fmt(f),
             Error::Exception(exception) => exception.fmt(f),
             Error::Host { error, .. } => error.fmt(f),
@@ -115,6 +162,12 @@ impl From<LinkError> for Error {
     }
 }
 
+impl From<LimitError> for Error {
+    fn from(error: LimitError) -> Self {
+        Error::Limit(error)
+    }
+}
+
 impl From<Trap> for Error {
     fn from(trap: Trap) -> Self {
         Error::Trap(trap)
@@ -124,6 +177,32 @@ impl From<Trap> for Error {
 impl From<Exception> for Error {
     fn from(exception: Exception) -> Self {
         Error::Exception(Box::new(exception))
+    }
+}
+
+impl From<TrapCode> for Error {
+    fn from(code: TrapCode) -> Self {
+        Error::Trap(Trap::new(code))
+    }
+}
+
+impl From<MemoryAccessError> for Error {
+    fn from(error: MemoryAccessError) -> Self {
+        Error::new(error)
+    }
+}
+
+impl From<BoxError> for Error {
+    fn from(error: BoxError) -> Self {
+        Error::new(error)
+    }
+}
+
+/// With its contexts and its backtrace; see [`Error::new`].
+#[cfg(feature = "anyhow")]
+impl From<anyhow::Error> for Error {
+    fn from(error: anyhow::Error) -> Self {
+        Error::new(error)
     }
 }
 
@@ -167,6 +246,8 @@ pub enum LinkError {
     OtherEngine,
     /// A shared memory was made for another engine than the store.
     SharedMemoryOfOtherEngine,
+    /// The linker was made for another engine than the store.
+    OtherEnginesLinker,
     /// A name has been defined already.
     AlreadyDefined {
         /// Module part of the name.
@@ -218,6 +299,12 @@ pub enum LinkError {
         /// How many.
         elements: u64,
     },
+    /// Nothing can have this type: its least size is above its largest, or
+    /// above what any memory or table may have.
+    ImpossibleSize {
+        /// The type of a memory or table.
+        ty: ExternType,
+    },
     /// A memory or table cannot grow so far.
     CannotGrow {
         /// The size before.
@@ -252,6 +339,9 @@ impl fmt::Display for LinkError {
             LinkError::SharedMemoryOfOtherEngine => f.write_str(
                 "the shared memory was made for another engine than the one that the store is of",
             ),
+            LinkError::OtherEnginesLinker => f.write_str(
+                "the linker was made for another engine than the one that the store is of",
+            ),
             LinkError::AlreadyDefined { module, name } => {
                 write!(f, "`{module}` `{name}` is defined twice")
             }
@@ -273,6 +363,9 @@ impl fmt::Display for LinkError {
             LinkError::MemoryType { ty, why } => write!(f, "no {ty} can be made here: {why}"),
             LinkError::TableTooLarge { elements } => {
                 write!(f, "a table of {elements} elements is larger than any may be")
+            }
+            LinkError::ImpossibleSize { ty } => {
+                write!(f, "there can be no {ty}: its least size is larger than it may be")
             }
             LinkError::CannotGrow { from, by } => write!(f, "cannot grow from {from} by {by}"),
             LinkError::NoElement { index } => write!(f, "the table has no element {index}"),

@@ -40,6 +40,10 @@ impl Global {
         Ok(Global::of(store, value, ty))
     }
 
+    pub(crate) fn store_id(&self) -> StoreId {
+        self.store
+    }
+
     /// Its type.
     pub fn ty(&self, store: impl AsContext) -> GlobalType {
         self.declared_type(&store.as_context().inner.opaque)

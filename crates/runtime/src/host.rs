@@ -8,6 +8,7 @@
 
 use crate::call::{self, Failure};
 use crate::few::Room;
+use crate::host_error::boxed;
 use crate::store::StoreOpaque;
 use crate::typed::WasmTy;
 use crate::vm::{Value, VmctxHead};
@@ -112,10 +113,13 @@ unsafe extern "C" fn dynamic(
 ///
 /// # Safety
 ///
-/// Must be called by a host function that compiled code has called with
-/// `vmctx`, with nothing in it left to drop.
+/// Must be called by a host function, or a builtin, that compiled code has
+/// called with `vmctx`, with nothing in it left to drop.
 #[inline]
-unsafe fn settle<R>(vmctx: *mut VmctxHead, outcome: std::thread::Result<Result<R, BoxError>>) -> R {
+pub(crate) unsafe fn settle<R>(
+    vmctx: *mut VmctxHead,
+    outcome: std::thread::Result<Result<R, BoxError>>,
+) -> R {
     let failure = match outcome {
         Ok(Ok(value)) => return value,
         Ok(Err(error)) => Failure::Error(error),
@@ -169,7 +173,7 @@ unsafe impl HostResult for () {
 }
 
 // SAFETY: as the result on success; an error does not return.
-unsafe impl<R: HostResult, E: Into<BoxError>> HostResult for Result<R, E> {
+unsafe impl<R: HostResult, E: Into<BoxError> + 'static> HostResult for Result<R, E> {
     type Return = R::Return;
     type Out = R::Out;
 
@@ -182,7 +186,7 @@ unsafe impl<R: HostResult, E: Into<BoxError>> HostResult for Result<R, E> {
         match self {
             // SAFETY: by the contract.
             Ok(value) => unsafe { value.finish(vmctx, out) },
-            Err(error) => Err(error.into()),
+            Err(error) => Err(boxed(error)),
         }
     }
 }
@@ -258,7 +262,12 @@ macro_rules! tuple_results {
 
 /// Closures that can become host functions: with 0 to 16 parameters, with or
 /// without a [`Caller`] before them.
-pub trait IntoFunc<T, Params, Results>: Send + Sync + 'static {
+///
+/// # Safety
+///
+/// The host function must be one for stores whose data is a `T`, and must keep
+/// to the convention that compiled code calls it by.
+pub unsafe trait IntoFunc<T, Params, Results>: Send + Sync + 'static {
     /// The host function.
     #[doc(hidden)]
     fn into_host_func(self) -> Arc<HostFunc>;
@@ -266,7 +275,9 @@ pub trait IntoFunc<T, Params, Results>: Send + Sync + 'static {
 
 macro_rules! into_func {
     ($($name:ident)*) => {
-        impl<T, F, $($name,)* R> IntoFunc<T, ($($name,)*), R> for F
+        // SAFETY: the closure sees nothing of the store's data, and the function
+        // below is the convention.
+        unsafe impl<T, F, $($name,)* R> IntoFunc<T, ($($name,)*), R> for F
         where
             F: Fn($($name),*) -> R + Send + Sync + 'static,
             $($name: WasmTy,)*
@@ -302,7 +313,9 @@ macro_rules! into_func {
             }
         }
 
-        impl<T: 'static, F, $($name,)* R> IntoFunc<T, (Caller<'_, T>, $($name,)*), R> for F
+        // SAFETY: the closure takes the data for a `T`, and the function below is
+        // the convention.
+        unsafe impl<T: 'static, F, $($name,)* R> IntoFunc<T, (Caller<'_, T>, $($name,)*), R> for F
         where
             F: Fn(Caller<'_, T>, $($name),*) -> R + Send + Sync + 'static,
             $($name: WasmTy,)*

@@ -74,6 +74,18 @@ impl Extern {
         }
     }
 
+    /// The store that it is of; a shared memory is of none.
+    pub(crate) fn store_id(&self) -> Option<StoreId> {
+        Some(match self {
+            Extern::Func(func) => func.store_id(),
+            Extern::Memory(memory) => memory.store_id(),
+            Extern::SharedMemory(_) => return None,
+            Extern::Table(table) => table.store_id(),
+            Extern::Global(global) => global.store_id(),
+            Extern::Tag(tag) => tag.store_id(),
+        })
+    }
+
     pub(crate) fn of_instance(
         store: &mut StoreOpaque,
         instance: NonNull<InstanceData>,
@@ -137,8 +149,13 @@ impl Instance {
     ///
     /// # Errors
     ///
-    /// If the imports do not fit, the system does not give the memory, a
-    /// segment is out of bounds, or the start function fails.
+    /// If the imports do not fit, the store's limiter does not allow so much,
+    /// the system does not give the memory, a segment is out of bounds, or the
+    /// start function fails.
+    ///
+    /// # Panics
+    ///
+    /// If an import is something of another store.
     pub fn new(
         mut store: impl AsContextMut,
         module: &Module,
@@ -278,13 +295,16 @@ fn build(
     given: Vec<Given>,
 ) -> Result<NonNull<InstanceData>, Error> {
     let wasm = module.wasm();
+    store.allow_instance()?;
     let Imports { functions, mut tables, mut memories, globals, mut tags } =
         resolve(store, module, given)?;
     for table in &wasm.tables[tables.len()..] {
+        store.allow_table(table.ty)?;
         tables.push(store.tables.add(TableStorage::new(table.ty)?));
     }
     let guarded = store.engine.guarded_memories();
     for ty in &wasm.memories[memories.len()..] {
+        store.allow_memory(*ty)?;
         memories.push(match ty.shared {
             false => store.memories.add(LinearMemory::new(*ty, guarded)?),
             true => store.keep_shared(SharedMemory::new(&store.engine, *ty)?)?,

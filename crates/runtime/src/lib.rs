@@ -7,12 +7,16 @@
 //! finds them again by address, and `sys` is the operating system and the
 //! processor.
 //!
-//! Code comes here as a [`CodeImage`](wasmprof_image::CodeImage). Making it is
-//! left to whoever sets up the [`Engine`], as is choosing profiling agents.
+//! Code comes here as a [`CodeImage`](wasmprof_image::CodeImage), from the
+//! compiler that an [`Engine`] is set up with. Making one is left to others, as
+//! is choosing profiling agents.
 
 mod call;
 mod code;
+#[cfg(doctest)]
+mod does_not_compile;
 mod engine;
+mod epoch;
 mod error;
 mod exception;
 mod externref;
@@ -20,11 +24,15 @@ mod few;
 mod func;
 mod global;
 mod host;
+mod host_error;
 mod instance;
+mod limiter;
+mod limits;
 mod linker;
 mod memory;
 mod module;
 mod shared_memory;
+mod source;
 mod store;
 mod sys;
 mod table;
@@ -34,7 +42,8 @@ mod v128;
 mod value;
 mod vm;
 
-pub use engine::{Engine, RuntimeConfig, StubCompiler};
+pub use engine::{Compile, Engine, EngineConfig, RuntimeConfig};
+pub use epoch::UpdateDeadline;
 pub use error::{Backtrace, BoxError, Error, Frame, LinkError, MemoryAccessError, Trap};
 pub use exception::{Exception, ExnRef};
 pub use externref::ExternRef;
@@ -42,6 +51,7 @@ pub use func::Func;
 pub use global::Global;
 pub use host::{HostFunc, HostResult, IntoFunc};
 pub use instance::{Extern, Instance};
+pub use limits::{LimitError, ResourceLimiter, StoreLimits, StoreLimitsBuilder};
 pub use linker::Linker;
 pub use memory::Memory;
 pub use module::{ExportType, ImportType, Module};

@@ -16,7 +16,8 @@ pub struct Linker<T> {
     engine: Engine,
     definitions: HashMap<Arc<str>, HashMap<Arc<str>, Definition>>,
     shadowing: bool,
-    data: PhantomData<fn(T)>,
+    /// Host functions rely on exactly this type of data.
+    data: PhantomData<fn(T) -> T>,
 }
 
 #[derive(Clone)]
@@ -126,6 +127,10 @@ impl<T> Linker<T> {
     /// # Errors
     ///
     /// If the name is taken.
+    ///
+    /// # Panics
+    ///
+    /// If it is something of another store.
     pub fn define(
         &mut self,
         mut store: impl AsContextMut<Data = T>,
@@ -133,9 +138,12 @@ impl<T> Linker<T> {
         name: &str,
         item: impl Into<Extern>,
     ) -> Result<&mut Self, Error> {
-        let id = store.as_context_mut().opaque().id;
-        let item = item.into();
-        let id = (!matches!(item, Extern::SharedMemory(_))).then_some(id);
+        let mut store = store.as_context_mut();
+        let (store, item) = (store.opaque(), item.into());
+        let id = item.store_id();
+        if let Some(id) = id {
+            store.check(id);
+        }
         self.insert(module, name, Definition::Extern(id, item))
     }
 
@@ -144,6 +152,10 @@ impl<T> Linker<T> {
     /// # Errors
     ///
     /// If one of the names is taken.
+    ///
+    /// # Panics
+    ///
+    /// If the instance is of another store.
     pub fn instance(
         &mut self,
         mut store: impl AsContextMut<Data = T>,
@@ -204,7 +216,13 @@ impl<T> Linker<T> {
     ///
     /// # Errors
     ///
-    /// If a name is missing or stands for something of another type; and as
+    /// If a name is missing or stands for something of another type, or the
+    /// linker was made for another engine than the store; and as
+    /// [`Instance::new`].
+    ///
+    /// # Panics
+    ///
+    /// If a name stands for something of another store, and as
     /// [`Instance::new`].
     pub fn instantiate(
         &self,
@@ -213,6 +231,9 @@ impl<T> Linker<T> {
     ) -> Result<Instance, Error> {
         let mut store = store.as_context_mut();
         let store = store.opaque();
+        if !Engine::same(&self.engine, &store.engine) {
+            return Err(LinkError::OtherEnginesLinker.into());
+        }
         let mut given = Vec::with_capacity(module.imports().len());
         // Imports of one module mostly follow each other.
         let mut last = None;

@@ -44,8 +44,9 @@ impl Memory {
     ///
     /// # Errors
     ///
-    /// If the type is that of a shared memory or of none that there can be, or
-    /// the system does not give the address space.
+    /// If the type is that of a shared memory or of none that there can be, the
+    /// store's limiter does not allow it, or the system does not give the
+    /// address space.
     pub fn new(mut store: impl AsContextMut, ty: MemoryType) -> Result<Memory, Error> {
         let mut store = store.as_context_mut();
         let store = store.opaque();
@@ -53,6 +54,8 @@ impl Memory {
             let why = "a shared memory belongs to no store; there is `SharedMemory` for it";
             return Err(LinkError::MemoryType { ty, why }.into());
         }
+        ty.validate().map_err(|why| LinkError::MemoryType { ty, why })?;
+        store.allow_memory(ty)?;
         let memory = LinearMemory::new(ty, store.engine.guarded_memories())?;
         let storage = store.memories.add(memory);
         Ok(Memory::of(store, storage))
@@ -71,6 +74,10 @@ impl Memory {
         // memory is not shared, so only its store has it, which is borrowed
         // mutably as long.
         unsafe { std::slice::from_raw_parts_mut(memory.base(), memory.len() as usize) }
+    }
+
+    pub(crate) fn store_id(&self) -> StoreId {
+        self.store
     }
 
     /// Its type; the minimum is the current size.
@@ -152,11 +159,11 @@ impl Memory {
     ///
     /// # Errors
     ///
-    /// If it cannot grow so far.
+    /// If it cannot grow so far, or the store's limiter does not allow it.
     pub fn grow(&self, mut store: impl AsContextMut, pages: u64) -> Result<u64, Error> {
-        let store = store.as_context_mut();
-        let memory = self.get(store.inner);
-        let from = memory.pages();
-        memory.grow(pages).ok_or_else(|| LinkError::CannotGrow { from, by: pages }.into())
+        let mut store = store.as_context_mut();
+        let store = store.opaque();
+        let storage = self.storage(store);
+        store.grow_memory(storage, pages)
     }
 }

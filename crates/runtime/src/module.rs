@@ -37,7 +37,13 @@ impl Module {
     ///
     /// If the system does not give executable memory, or the image is not that
     /// of a module.
-    pub fn load(engine: &Engine, image: CodeImage) -> Result<Module, Error> {
+    ///
+    /// # Safety
+    ///
+    /// The image must be as the compiler made it, with the options that the
+    /// engine was set up for, from bodies that are valid: its code will run, and
+    /// nothing here checks it.
+    pub(crate) unsafe fn load(engine: &Engine, image: CodeImage) -> Result<Module, Error> {
         let Some(wasm) = image.module.clone() else {
             return Err(Error::Compile("the code image has no module".into()));
         };

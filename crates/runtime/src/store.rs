@@ -3,17 +3,20 @@
 //! What compiled code and handles point to is allocated one by one and stays
 //! where it is until the store is dropped.
 
+use crate::epoch::{self, CallBack};
 use crate::host::HostFunc;
 use crate::instance::Extern;
+use crate::limiter::{FindLimiter, LimiterOf};
 use crate::vm::{
-    ExceptionData, Exceptions, FuncRef, HostFunction, InstanceData, LinearMemory, StoreContext,
-    TableStorage, TagData, Value, Vmctx, VmctxHead, is_exception,
+    Epoch, ExceptionData, Exceptions, FuncRef, HostFunction, InstanceData, LinearMemory,
+    StoreContext, TableStorage, TagData, Value, Vmctx, VmctxHead, is_exception,
 };
 use crate::{Engine, Error, LinkError, SharedMemory, call};
 use std::any::Any;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::marker::PhantomData;
+use std::mem::offset_of;
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,6 +30,10 @@ pub(crate) struct Arena<T> {
 impl<T> Arena<T> {
     fn new() -> Self {
         Arena { items: Vec::new() }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.items.len()
     }
 
     pub(crate) fn add(&mut self, item: impl Into<Box<T>>) -> NonNull<T> {
@@ -67,6 +74,11 @@ pub(crate) enum Pending {
 #[repr(C)]
 pub struct StoreOpaque {
     context: StoreContext,
+    pub(crate) epoch: Epoch,
+    /// What is done when the deadline is reached; `None` is a trap.
+    pub(crate) on_epoch: Option<CallBack>,
+    /// Who decides how much there may be; `None` is nobody.
+    pub(crate) limiter: Option<LimiterOf>,
     pub(crate) id: StoreId,
     pub(crate) engine: Engine,
     pub(crate) pending: Option<Pending>,
@@ -75,7 +87,7 @@ pub struct StoreOpaque {
     pub(crate) instances: Arena<InstanceData>,
     pub(crate) memories: Arena<LinearMemory>,
     /// By what instances point to.
-    shared_memories: HashMap<NonNull<LinearMemory>, SharedMemory>,
+    pub(crate) shared_memories: HashMap<NonNull<LinearMemory>, SharedMemory>,
     pub(crate) tables: Arena<TableStorage>,
     pub(crate) globals: Arena<Value>,
     pub(crate) tags: Arena<TagData>,
@@ -179,13 +191,41 @@ impl StoreOpaque {
 pub(crate) struct StoreInner<T> {
     pub(crate) opaque: StoreOpaque,
     pub(crate) data: T,
+    pub(crate) hooks: Hooks<T>,
 }
+
+/// Closures of the embedder's that are called while programs run.
+pub(crate) struct Hooks<T> {
+    pub(crate) epoch: Option<epoch::Callback<T>>,
+    pub(crate) limiter: Option<FindLimiter<T>>,
+}
+
+// The deadline follows the context.
+const _: () = assert!(offset_of!(StoreOpaque, epoch) == size_of::<StoreContext>());
 
 /// Everything that a program has at run time, and data of the embedder's that
 /// its host functions can reach.
+///
+/// # Examples
+///
+/// ```
+/// use wasmprof_engine::*;
+/// let engine = Engine::new(Config::new())?;
+/// let mut store = Store::new(&engine, 7);
+/// let module = Module::new(&engine, "(module)")?;
+/// Instance::new(&mut store, &module, &[])?;
+/// assert_eq!(store.into_data(), 7);
+/// # Ok::<(), Error>(())
+/// ```
+///
+/// A store can move to another thread between calls. What its handles stand for
+/// goes with it: a handle used with another store, or after its own is gone,
+/// panics.
 pub struct Store<T> {
     inner: NonNull<StoreInner<T>>,
     owns: PhantomData<StoreInner<T>>,
+    /// Host functions in the store rely on exactly this type of data.
+    exact: PhantomData<fn(T) -> T>,
 }
 
 // SAFETY: a store owns what it points to. Closures and references of the host
@@ -201,6 +241,9 @@ impl<T> Store<T> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let opaque = StoreOpaque {
             context: StoreContext::new(),
+            epoch: Epoch { counter: engine.epoch_address(), deadline: 0 },
+            on_epoch: None,
+            limiter: None,
             id: StoreId(NEXT.fetch_add(1, Ordering::Relaxed)),
             engine: engine.clone(),
             pending: None,
@@ -218,8 +261,9 @@ impl<T> Store<T> {
             host_funcs: Vec::new(),
             externrefs: Vec::new(),
         };
-        let inner = NonNull::from(Box::leak(Box::new(StoreInner { opaque, data })));
-        Store { inner, owns: PhantomData }
+        let hooks = Hooks { epoch: None, limiter: None };
+        let inner = NonNull::from(Box::leak(Box::new(StoreInner { opaque, data, hooks })));
+        Store { inner, owns: PhantomData, exact: PhantomData }
     }
 
     /// The embedder's data.

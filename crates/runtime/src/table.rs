@@ -3,8 +3,9 @@
 use crate::store::{StoreId, StoreOpaque};
 use crate::vm::TableStorage;
 use crate::{AsContext, AsContextMut, Error, LinkError, Val};
+use std::ops::Range;
 use std::ptr::NonNull;
-use wasmprof_module::{TableType, ValType};
+use wasmprof_module::{ExternType, MAX_TABLE_ELEMENTS, TableType, ValType};
 
 /// A table of a store.
 ///
@@ -41,12 +42,18 @@ impl Table {
     ///
     /// # Errors
     ///
-    /// If `init` has another type, or the table is too large.
+    /// If `init` has another type, the table is larger than any may be, its
+    /// maximum is below its minimum, the store's limiter does not allow it, or
+    /// the system does not give the address space.
     pub fn new(mut store: impl AsContextMut, ty: TableType, init: Val) -> Result<Table, Error> {
         let mut store = store.as_context_mut();
         let store = store.opaque();
         let init =
             init.to_value(store, ValType::Ref(ty.element), "the elements of a table")?.word();
+        if ty.minimum > ty.maximum.unwrap_or(u64::MAX).min(MAX_TABLE_ELEMENTS) {
+            return Err(LinkError::ImpossibleSize { ty: ExternType::Table(ty) }.into());
+        }
+        store.allow_table(ty)?;
         let mut table = TableStorage::new(ty)?;
         table.elements_mut().fill(init);
         let storage = store.tables.add(table);
@@ -63,6 +70,10 @@ impl Table {
         store.check(self.store);
         // SAFETY: the store owns it and is borrowed mutably as long.
         unsafe { &mut *self.storage.as_ptr() }
+    }
+
+    pub(crate) fn store_id(&self) -> StoreId {
+        self.store
     }
 
     /// Its type; the minimum is the current size.
@@ -102,11 +113,65 @@ impl Table {
         Ok(())
     }
 
+    /// Sets `len` elements from `start` on.
+    ///
+    /// # Errors
+    ///
+    /// If they are not all in the table, or the value has another type; then
+    /// none is set.
+    pub fn fill(
+        &self,
+        mut store: impl AsContextMut,
+        start: u64,
+        value: Val,
+        len: u64,
+    ) -> Result<(), Error> {
+        let mut store = store.as_context_mut();
+        let store = store.opaque();
+        let element = ValType::Ref(self.get_ref(store).ty().element);
+        let bits = value.to_value(store, element, "the elements of a table")?.word();
+        let elements = self.get_mut(store).elements_mut();
+        let range = range(start, len, elements.len())?;
+        elements[range].fill(bits);
+        Ok(())
+    }
+
+    /// Copies `len` elements of `from`, from `from_start` on, to `to_start` in
+    /// `to`. The tables may be one, and the ranges may overlap.
+    ///
+    /// # Errors
+    ///
+    /// If they are not all in the tables, or the elements of the tables have
+    /// different types; then none is copied.
+    pub fn copy(
+        mut store: impl AsContextMut,
+        to: Table,
+        to_start: u64,
+        from: Table,
+        from_start: u64,
+        len: u64,
+    ) -> Result<(), Error> {
+        let mut store = store.as_context_mut();
+        let store = store.opaque();
+        let wanted = to.get_ref(store).ty().element;
+        if from.get_ref(store).ty().element != wanted {
+            let what = "the elements of a table".to_owned();
+            return Err(LinkError::ValueType { wanted: ValType::Ref(wanted), what }.into());
+        }
+        let source = from.get_ref(store).elements();
+        let source = source[range(from_start, len, source.len())?].to_vec();
+        let elements = to.get_mut(store).elements_mut();
+        let range = range(to_start, len, elements.len())?;
+        elements[range].copy_from_slice(&source);
+        Ok(())
+    }
+
     /// Grows by `elements`, each `init`, and returns the size before.
     ///
     /// # Errors
     ///
-    /// If it cannot grow so far, or `init` has another type.
+    /// If it cannot grow so far, the store's limiter does not allow it, or
+    /// `init` has another type.
     pub fn grow(
         &self,
         mut store: impl AsContextMut,
@@ -118,8 +183,17 @@ impl Table {
         let ty = self.get_ref(store).ty();
         let init =
             init.to_value(store, ValType::Ref(ty.element), "the elements of a table")?.word();
-        self.get_mut(store)
-            .grow(elements, init)
-            .ok_or_else(|| LinkError::CannotGrow { from: ty.minimum, by: elements }.into())
+        let storage = self.storage(store);
+        store.grow_table(storage, elements, init)
+    }
+}
+
+/// The positions of `len` elements from `start` on, of a table of `size`.
+fn range(start: u64, len: u64, size: usize) -> Result<Range<usize>, Error> {
+    match start.checked_add(len) {
+        Some(end) if end <= size as u64 => Ok(start as usize..end as usize),
+        end => {
+            Err(LinkError::NoElement { index: end.unwrap_or(u64::MAX).saturating_sub(1) }.into())
+        }
     }
 }

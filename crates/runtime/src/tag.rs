@@ -51,6 +51,10 @@ impl Tag {
         self.data
     }
 
+    pub(crate) fn store_id(&self) -> StoreId {
+        self.store
+    }
+
     pub(crate) fn type_id(&self, store: &StoreOpaque) -> TypeId {
         // SAFETY: the store keeps its tags and is borrowed.
         unsafe { self.data(store).as_ref() }.ty

@@ -3,6 +3,7 @@
 use crate::call;
 use crate::host::each_arity;
 use crate::store::StoreOpaque;
+use crate::sys::arch::{self, Vector};
 use crate::vm::Value;
 use crate::{AsContextMut, Error, ExternRef, Func, V128};
 use std::marker::PhantomData;
@@ -68,6 +69,30 @@ number! {
     u64 I64 |value| u128::from(value), |bits| bits as u64;
     f32 F32 |value| u128::from(value.to_bits()), |bits| f32::from_bits(bits as u32);
     f64 F64 |value| u128::from(value.to_bits()), |bits| f64::from_bits(bits as u64);
+}
+
+// SAFETY: a vector is passed in a vector register, or where the convention puts
+// one that finds no register.
+unsafe impl WasmTy for V128 {
+    type Abi = Vector;
+    const TYPE: ValType = ValType::V128;
+
+    #[inline]
+    unsafe fn from_abi(_: *const StoreOpaque, abi: Vector) -> V128 {
+        arch::bits_of_vector(abi).into()
+    }
+    #[inline]
+    unsafe fn into_abi(self, _: *const StoreOpaque) -> Vector {
+        arch::vector_from_bits(self.into())
+    }
+    #[inline]
+    fn to_bits(abi: Vector) -> u128 {
+        arch::bits_of_vector(abi)
+    }
+    #[inline]
+    fn from_bits(bits: u128) -> Vector {
+        arch::vector_from_bits(bits)
+    }
 }
 
 // SAFETY: a reference is passed as a pointer, and null as zero.

@@ -1,10 +1,6 @@
 //! Vectors as Rust has them.
 
-use crate::store::StoreOpaque;
-use crate::sys::arch::{self, Vector};
-use crate::typed::WasmTy;
 use std::fmt;
-use wasmprof_module::ValType;
 
 /// A `v128`: 128 bits, the first lane in the low ones.
 ///
@@ -63,30 +59,6 @@ macro_rules! lanes {
 }
 
 lanes!(i8 16 u8 16 i16 8 u16 8 i32 4 u32 4 i64 2 u64 2 f32 4 f64 2);
-
-// SAFETY: a vector is passed in a vector register, or where the convention puts
-// one that has no register left.
-unsafe impl WasmTy for V128 {
-    type Abi = Vector;
-    const TYPE: ValType = ValType::V128;
-
-    #[inline]
-    unsafe fn from_abi(_: *const StoreOpaque, abi: Vector) -> V128 {
-        V128(arch::bits_of_vector(abi))
-    }
-    #[inline]
-    unsafe fn into_abi(self, _: *const StoreOpaque) -> Vector {
-        arch::vector_from_bits(self.0)
-    }
-    #[inline]
-    fn to_bits(abi: Vector) -> u128 {
-        arch::bits_of_vector(abi)
-    }
-    #[inline]
-    fn from_bits(bits: u128) -> Vector {
-        arch::vector_from_bits(bits)
-    }
-}
 
 #[cfg(test)]
 mod tests {

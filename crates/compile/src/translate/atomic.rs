@@ -1,9 +1,15 @@
 //! Atomic operators: accesses of memory that threads see in one order, and
 //! waiting for each other.
 //!
-//! Accesses are single instructions of Cranelift, for all types and widths:
-//! none of them is a library call on any target, and each orders all loads and
-//! stores around it. Waiting and notifying are left to the runtime.
+//! Accesses are single instructions of Cranelift, for all types and widths, and
+//! none of them is a library call on any target. Version 0.135.8 takes each for
+//! an instruction with side effects (`inst_predicates`), so none is moved, and
+//! for a fence (`has_memory_fence_semantics` in `alias_analysis`): no plain load
+//! is answered from before it and no plain store before it is taken for dead, in
+//! any region. The most that can happen is that a load or store right behind an
+//! equal one goes, as if no other thread had come between, which may be. What
+//! fences mean for lengths of memories is said at [`Translator::length_at`].
+//! Waiting and notifying are left to the runtime; calls of it are fences, too.
 
 use super::Translator;
 use super::memory::memory_of;

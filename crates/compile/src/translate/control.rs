@@ -61,6 +61,7 @@ impl Translator<'_> {
                 self.builder.switch_to_block(header);
                 self.stack.extend_from_slice(self.builder.block_params(header));
                 self.push_frame(Kind::Loop, header, end, params.len(), params.len());
+                self.check_epoch();
             }
             Operator::If { blockty } => {
                 let (params, results) = self.block_type(*blockty);

@@ -244,11 +244,10 @@ impl Translator<'_> {
     /// that was loaded before may be taken for the current one: it is too small
     /// then, and never too large. But what another thread has done before an
     /// event that this one has seen must be seen too. Events are atomic
-    /// operators, calls, and `wait`, which is a call, and Cranelift's alias
-    /// analysis reuses nothing that was loaded before one of these: they end
-    /// what is known about all regions (`has_memory_fence_semantics`). This
-    /// holds for memories and globals as well. The processor keeps loads behind
-    /// earlier atomic operators, which are sequentially consistent.
+    /// operators and calls, a wait among them, and Cranelift reuses nothing that
+    /// was loaded before one: they end what its alias analysis knows about all
+    /// regions. The processor keeps loads behind earlier atomic operators, which
+    /// are sequentially consistent.
     pub(super) fn length_at(&mut self, offset: u32) -> Value {
         let pointer = self.load_immutable(POINTER, offset);
         let flags = region::length(self.builder.func);

@@ -1,10 +1,10 @@
 //! From WebAssembly operators to CLIF, one function at a time.
 //!
 //! [`function`] reads a body once: each operator goes to the validator first,
-//! then to the translator, which relies on it being valid. Operators are
-//! translated by family, each in its own file; this file has what they share:
-//! the operand stack, the locals, and the way to what the function needs from
-//! its module.
+//! then to the translator, which relies on it being valid; without a validator,
+//! somebody else has vouched for the body. Operators are translated by family,
+//! each in its own file; this file has what they share: the operand stack, the
+//! locals, and the way to what the function needs from its module.
 //!
 //! Optimising is left to Cranelift, and choosing what is accepted to
 //! [`wasmprof_module::features`].
@@ -13,6 +13,7 @@ mod atomic;
 mod call;
 mod control;
 mod env;
+mod epoch;
 mod exception;
 mod memory;
 mod numeric;
@@ -40,13 +41,13 @@ use wasmprof_image::abi::{Builtin, store_context, vmctx};
 use wasmprof_image::{LocId, Location, TrapCode, WasmOffset};
 use wasmprof_module::{FuncIndex, IndexType, TypeIndex};
 
-/// Validates `body` and translates it into `func`, appending to `locations`
-/// what the source locations in it stand for.
+/// Validates `body`, if there is a validator, and translates it into `func`,
+/// appending to `locations` what the source locations in it stand for.
 pub(crate) fn function<R: WasmModuleResources>(
     env: &ModuleEnv<'_>,
     index: FuncIndex,
     body: &FunctionBody<'_>,
-    validator: &mut FuncValidator<R>,
+    mut validator: Option<&mut FuncValidator<R>>,
     func: &mut Function,
     frontend: &mut FunctionBuilderContext,
     locations: &mut Vec<Location>,
@@ -67,13 +68,17 @@ pub(crate) fn function<R: WasmModuleResources>(
         let offset = reader.original_position();
         let count = reader.read_var_u32()?;
         let ty = reader.read()?;
-        validator.define_locals(offset, count, ty)?;
+        if let Some(validator) = &mut validator {
+            validator.define_locals(offset, count, ty)?;
+        }
         translator.declare_locals(count, value_type(env.module.val_type(ty)));
     }
     let mut operators = OperatorsReader::new(reader);
     while !operators.eof() {
         let (op, offset) = operators.read_with_offset()?;
-        validator.op(offset, &op)?;
+        if let Some(validator) = &mut validator {
+            validator.op(offset, &op)?;
+        }
         translator.locate(offset);
         translator.operator(&op);
     }
@@ -151,6 +156,7 @@ impl<'a> Translator<'a> {
             self.locals.push(local);
         }
         self.push_body(ty.results());
+        self.check_epoch();
     }
 
     /// Has the prologue compare the stack pointer with the store's limit.

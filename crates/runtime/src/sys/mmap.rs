@@ -117,7 +117,7 @@ impl Mmap {
     /// Nobody may be using what is replaced.
     pub(crate) unsafe fn map_zeros(&self, start: usize, len: usize) -> io::Result<()> {
         // SAFETY: the contract is the same.
-        unsafe { self.replace(start, len, libc::MAP_ANONYMOUS | libc::MAP_NORESERVE, -1) }
+        unsafe { self.replace(start, len, libc::MAP_ANONYMOUS, -1) }
     }
 
     /// Maps what the flags and the descriptor say in the place of `len` bytes.
@@ -136,7 +136,8 @@ impl Mmap {
                 self.base().add(start).cast(),
                 len,
                 libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_PRIVATE | libc::MAP_FIXED | flags,
+                // Most of a large image may be a hole that is never written to.
+                libc::MAP_PRIVATE | libc::MAP_FIXED | libc::MAP_NORESERVE | flags,
                 descriptor,
                 0,
             )

@@ -1,11 +1,15 @@
 //! The stack of a thread: where it ends, and one beside it for signals.
 
+use super::arch;
 use super::mmap::{Mmap, page_size};
 use std::cell::Cell;
 use std::io;
 
 /// What a signal handler needs beyond the frame that the kernel makes.
 const HANDLER_ROOM: usize = 32 * 1024;
+/// What is taken for left of a stack whose end the system does not tell: that
+/// of the main thread without `/proc`, which usually has 8 MiB.
+const UNKNOWN_STACK: usize = 1024 * 1024;
 /// A signal stack is never smaller than this.
 const SMALLEST_SIGNAL_STACK: usize = 64 * 1024;
 
@@ -15,13 +19,14 @@ thread_local! {
     static OWNED: OwnedSignalStack = const { OwnedSignalStack(Cell::new(None)) };
 }
 
-/// The lowest address of the current thread's stack; 0 if it is not known.
+/// The lowest address of the current thread's stack.
 pub(crate) fn lowest_address() -> usize {
     let known = LOWEST.get();
     if known != 0 {
         return known;
     }
-    let lowest = query_lowest().unwrap_or(1);
+    let guess = || arch::stack_pointer().saturating_sub(UNKNOWN_STACK);
+    let lowest = query_lowest().unwrap_or_else(guess);
     LOWEST.set(lowest);
     lowest
 }
@@ -43,18 +48,21 @@ fn query_lowest() -> Option<usize> {
 
 /// Gives the current thread a signal stack of ours, once.
 ///
-/// A signal that arrives while compiled code runs must find room even if that
-/// code has used up its stack; the stack that a thread comes with may be as
-/// small as 8 KiB.
+/// A signal that arrives while the host has used up its stack must find room;
+/// the stack that a thread comes with may be as small as 8 KiB.
+///
+/// A thread that is ending, and has given its signal stack back, gets no other
+/// one: nobody would unmap that. Nor does it need one for compiled code, which
+/// stops far enough from the end of the stack.
 pub(crate) fn ensure_signal_stack() -> io::Result<()> {
     if SIGNAL_STACK.get() {
         return Ok(());
     }
-    install_signal_stack()
+    OWNED.try_with(install_signal_stack).unwrap_or(Ok(()))
 }
 
 #[cold]
-fn install_signal_stack() -> io::Result<()> {
+fn install_signal_stack(owned: &OwnedSignalStack) -> io::Result<()> {
     // SAFETY: asks for a constant that the kernel has passed to the process.
     let minimum = unsafe { libc::getauxval(libc::AT_MINSIGSTKSZ) } as usize;
     let size = SMALLEST_SIGNAL_STACK.max(minimum + HANDLER_ROOM);
@@ -73,7 +81,7 @@ fn install_signal_stack() -> io::Result<()> {
     if unsafe { libc::sigaltstack(&stack, std::ptr::null_mut()) } != 0 {
         return Err(io::Error::last_os_error());
     }
-    OWNED.with(|owned| owned.0.set(Some(memory)));
+    owned.0.set(Some(memory));
     SIGNAL_STACK.set(true);
     Ok(())
 }

@@ -6,9 +6,9 @@
 
 use super::{ExceptionData, InstanceData, Interrupt, VmctxHead, WaitResult, wait_timeout};
 use crate::V128;
-use crate::call;
 use crate::store::StoreOpaque;
 use crate::sys::arch::{self, Vector};
+use crate::{call, epoch, limiter};
 use std::ptr::NonNull;
 use wasmprof_image::TrapCode;
 use wasmprof_image::abi::Builtin;
@@ -38,8 +38,8 @@ unsafe fn finish<T: Copy>(vmctx: *mut VmctxHead, result: Result<T, TrapCode>) ->
     }
 }
 
-/// Waits, and returns how it ended. Nothing but a notification and the time ends
-/// a wait; what else may is to be asked here.
+/// Waits, and returns how it ended. Where programs can be interrupted, a wait
+/// can be, too.
 ///
 /// # Safety
 ///
@@ -48,13 +48,24 @@ unsafe fn wait(
     vmctx: *mut VmctxHead,
     wait: impl FnOnce(Interrupt<'_>) -> Result<WaitResult, TrapCode>,
 ) -> u32 {
-    let result = wait(Interrupt { every: None, ask: &mut || Ok(()) });
     // SAFETY: by the contract.
-    unsafe { finish(vmctx, result) as u32 }
+    unsafe {
+        let store = (*vmctx).store;
+        let mut failure = None;
+        let mut ask = || match epoch::check(store) {
+            Ok(()) => Ok(()),
+            Err(why) => {
+                failure = Some(why);
+                Err(TrapCode::Interrupt)
+            }
+        };
+        let result = wait(Interrupt { every: epoch::how_often(store), ask: &mut ask });
+        match failure {
+            Some(failure) => call::raise(store, failure),
+            None => finish(vmctx, result) as u32,
+        }
+    }
 }
-
-/// A size after a failed growth, as the instruction gives it.
-const FAILED: u64 = u64::MAX;
 
 macro_rules! builtins {
     ($(fn $name:ident($vmctx:ident $(, $param:ident: $ty:ty)*) $(-> $result:ty)? $body:block)*) => {
@@ -71,7 +82,8 @@ macro_rules! builtins {
 
 builtins! {
     fn memory_grow(vmctx, memory: u32, delta: u64) -> u64 {
-        instance(vmctx).memory(memory).grow(delta).unwrap_or(FAILED)
+        let memory = instance(vmctx).memories[memory as usize];
+        limiter::memory_grow(vmctx, memory, delta)
     }
     fn memory_fill(vmctx, memory: u32, start: u64, value: u32, len: u64) {
         finish(vmctx, instance(vmctx).memory_fill(memory, start, value as u8, len))
@@ -101,7 +113,8 @@ builtins! {
         instance(vmctx).data_drop(segment)
     }
     fn table_grow(vmctx, table: u32, delta: u64, init: u64) -> u64 {
-        instance(vmctx).table(table).grow(delta, init).unwrap_or(FAILED)
+        let table = instance(vmctx).tables[table as usize];
+        limiter::table_grow(vmctx, table, delta, init)
     }
     fn table_fill(vmctx, table: u32, start: u64, value: u64, len: u64) {
         finish(vmctx, instance(vmctx).table_fill(table, start, value, len))
@@ -125,15 +138,19 @@ builtins! {
         let exception = NonNull::new(exception).expect("compiled code has tested it for null");
         call::throw((*vmctx).store, exception)
     }
+    fn epoch_deadline(vmctx) {
+        epoch::deadline_reached(vmctx)
+    }
 }
 
-/// A rounded number; a NaN is made quiet, which the methods of Rust leave open.
-fn quiet_f32(rounded: f32) -> f32 {
-    if rounded.is_nan() { f32::from_bits(rounded.to_bits() | 1 << 22) } else { rounded }
+/// What arithmetic makes; a NaN is made quiet, which the methods of Rust leave
+/// open.
+fn quiet_f32(value: f32) -> f32 {
+    if value.is_nan() { f32::from_bits(value.to_bits() | 1 << 22) } else { value }
 }
 
-fn quiet_f64(rounded: f64) -> f64 {
-    if rounded.is_nan() { f64::from_bits(rounded.to_bits() | 1 << 51) } else { rounded }
+fn quiet_f64(value: f64) -> f64 {
+    if value.is_nan() { f64::from_bits(value.to_bits() | 1 << 51) } else { value }
 }
 
 macro_rules! rounding {
@@ -187,6 +204,25 @@ vector_rounding! {
     f64x2_nearest [f64; 2], f64_nearest;
 }
 
+macro_rules! vector_fma {
+    ($($name:ident $lanes:ty, $quiet:ident;)*) => {
+        $(
+            #[expect(improper_ctypes_definitions, reason = "see `Vector`")]
+            extern "C" fn $name(a: Vector, b: Vector, c: Vector) -> Vector {
+                let [a, b, c] = [a, b, c].map(to_lanes::<$lanes>);
+                let lanes: $lanes =
+                    std::array::from_fn(|lane| $quiet(a[lane].mul_add(b[lane], c[lane])));
+                from_lanes(lanes)
+            }
+        )*
+    };
+}
+
+vector_fma! {
+    f32x4_fma [f32; 4], quiet_f32;
+    f64x2_fma [f64; 2], quiet_f64;
+}
+
 #[expect(improper_ctypes_definitions, reason = "see `Vector`")]
 extern "C" fn i8x16_shuffle(a: Vector, b: Vector, positions: Vector) -> Vector {
     let bytes: [[u8; 16]; 2] = [to_lanes(a), to_lanes(b)];
@@ -212,6 +248,7 @@ fn address(builtin: Builtin) -> *const () {
         Builtin::ElemDrop => elem_drop as *const (),
         Builtin::ExceptionNew => exception_new as *const (),
         Builtin::Throw => throw as *const (),
+        Builtin::EpochDeadline => epoch_deadline as *const (),
         Builtin::F32Ceil => f32_ceil as *const (),
         Builtin::F32Floor => f32_floor as *const (),
         Builtin::F32Trunc => f32_trunc as *const (),
@@ -229,6 +266,8 @@ fn address(builtin: Builtin) -> *const () {
         Builtin::F64x2Trunc => f64x2_trunc as *const (),
         Builtin::F64x2Nearest => f64x2_nearest as *const (),
         Builtin::I8x16Shuffle => i8x16_shuffle as *const (),
+        Builtin::F32x4Fma => f32x4_fma as *const (),
+        Builtin::F64x2Fma => f64x2_fma as *const (),
     }
 }
 

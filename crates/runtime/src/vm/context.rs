@@ -1,6 +1,7 @@
 //! The fixed structures, checked against the offsets that the compiler uses.
 
 use std::mem::{offset_of, size_of};
+use std::sync::atomic::AtomicU64;
 use wasmprof_image::abi;
 use wasmprof_module::TypeId;
 
@@ -31,6 +32,16 @@ impl StoreContext {
             outer: std::ptr::null(),
         }
     }
+}
+
+/// The deadline of a store; it follows its [`StoreContext`] and, other than
+/// that, is not restored when an entry is left.
+#[repr(C)]
+#[derive(Debug)]
+pub(crate) struct Epoch {
+    /// The counter of the engine, which the store keeps alive.
+    pub(crate) counter: *const AtomicU64,
+    pub(crate) deadline: u64,
 }
 
 /// The head of every vmctx.
@@ -138,6 +149,9 @@ const _: () = {
     assert!(offset_of!(StoreContext, handler_sp) as u32 == store_context::HANDLER_SP);
     assert!(offset_of!(StoreContext, handler_fp) as u32 == store_context::HANDLER_FP);
     assert!(offset_of!(StoreContext, handler_pc) as u32 == store_context::HANDLER_PC);
+    let epoch = size_of::<StoreContext>();
+    assert!((epoch + offset_of!(Epoch, counter)) as u32 == store_context::EPOCH_COUNTER);
+    assert!((epoch + offset_of!(Epoch, deadline)) as u32 == store_context::EPOCH_DEADLINE);
     assert!(offset_of!(VmctxHead, store) as u32 == vmctx::STORE_CONTEXT);
     assert!(offset_of!(VmctxHead, builtins) as u32 == vmctx::BUILTINS);
     assert!(offset_of!(VmctxHead, instance) as u32 == vmctx::INSTANCE);

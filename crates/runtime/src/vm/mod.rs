@@ -12,7 +12,9 @@ mod table;
 
 pub(crate) use atomic::wait_timeout;
 pub(crate) use builtins::BUILTINS;
-pub(crate) use context::{FuncRef, FunctionImport, HostFunction, StoreContext, Value, VmctxHead};
+pub(crate) use context::{
+    Epoch, FuncRef, FunctionImport, HostFunction, StoreContext, Value, VmctxHead,
+};
 pub(crate) use exception::{ExceptionData, Exceptions, TagData, is_exception};
 pub(crate) use instance::{InstanceData, Vmctx};
 pub(crate) use memory::{LinearMemory, MemoryImage, can_reserve_guards};
