@@ -217,7 +217,31 @@ macro_rules! tuple_values {
 
 each_arity!(tuple_values);
 
-/// A function of a known type.
+/// A function whose type Rust knows: calling it costs some nanoseconds, and no
+/// more checks than whether the store is its own.
+///
+/// `P` and `R` are nothing, one of the types that are a [`WasmTy`], or a tuple of
+/// up to sixteen.
+///
+/// # Examples
+///
+/// ```
+/// use wasmprof_engine::*;
+///
+/// let engine = Engine::new(Config::new())?;
+/// let wat = r#"(module (func (export "divide") (param i32 i32) (result i32 i32)
+///     (i32.div_s (local.get 0) (local.get 1))
+///     (i32.rem_s (local.get 0) (local.get 1))))"#;
+/// let mut store = Store::new(&engine, ());
+/// let instance = Instance::new(&mut store, &Module::new(&engine, wat)?, &[])?;
+/// let divide = instance.get_typed_func::<(i32, i32), (i32, i32)>(&mut store, "divide")?;
+/// assert_eq!(divide.call(&mut store, (17, 5))?, (3, 2));
+/// assert!(divide.call(&mut store, (1, 0)).is_err());
+///
+/// // Another type is an error here, rather than at each call.
+/// assert!(instance.get_typed_func::<i32, i32>(&mut store, "divide").is_err());
+/// # Ok::<(), Error>(())
+/// ```
 #[derive(Debug)]
 pub struct TypedFunc<P, R> {
     func: Func,
