@@ -125,6 +125,16 @@ pub(crate) struct WastArgs {
     #[arg(long, value_enum, default_value = "optimized")]
     pub(crate) strategy: StrategyName,
 
+    /// Make code for any x86-64 processor, without the instructions that this
+    /// one has beyond them
+    #[arg(long)]
+    pub(crate) no_native_features: bool,
+
+    /// Check the bounds of each access to a memory, instead of relying on guards
+    /// behind the memories
+    #[arg(long)]
+    pub(crate) check_bounds: bool,
+
     /// The scripts
     #[arg(value_name = "FILE", required = true)]
     pub(crate) files: Vec<PathBuf>,

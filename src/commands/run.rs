@@ -11,7 +11,7 @@ use wasmprof_engine::{
     ValType,
 };
 
-/// The exit code of a program that trapped: that of one that was aborted.
+/// The exit code of a program that trapped, or caught an exception nowhere: that of one that was aborted.
 const TRAPPED: u8 = 134;
 /// What the thread of the program has beyond the program's own stack.
 const HOST_STACK: usize = 1 << 20;
@@ -194,13 +194,25 @@ fn parse_args(name: &str, ty: &FuncType, args: &RunArgs) -> Result<Vec<Val>> {
     }
     let parse = |(ty, text): (&ValType, &std::ffi::OsString)| -> Result<Val> {
         let text = text.to_string_lossy();
-        parse_value(*ty, &text).ok_or_else(|| anyhow!("`{text}` is not a value of type {ty}"))
+        parse_value(*ty, &text)
+            .ok_or_else(|| anyhow!("`{text}` is not a value of type {ty}{}", expected(*ty)))
     };
     ty.params().iter().zip(given).map(parse).collect()
 }
 
+/// How to write a value, where one cannot guess.
+fn expected(ty: ValType) -> &'static str {
+    match ty {
+        ValType::V128 => {
+            ": expected 0x and up to 32 hexadecimal digits, those of the first lane last"
+        }
+        ValType::Ref(_) => ": expected `null`",
+        _ => "",
+    }
+}
+
 /// A number in decimal, or in hexadecimal after `0x`; integers may be signed or
-/// not.
+/// not. A vector is a number in hexadecimal.
 fn parse_value(ty: ValType, text: &str) -> Option<Val> {
     let integer = || -> Option<i128> {
         let (sign, digits) = match text.strip_prefix('-') {
@@ -227,7 +239,10 @@ fn parse_value(ty: ValType, text: &str) -> Option<Val> {
         ValType::F32 => Some(Val::from(text.parse::<f32>().ok()?)),
         ValType::F64 => Some(Val::from(text.parse::<f64>().ok()?)),
         ValType::Ref(ty) => (text == "null").then_some(Val::null(ty)),
-        ValType::V128 => None,
+        ValType::V128 => {
+            let digits = text.strip_prefix("0x").filter(|digits| !digits.starts_with('+'))?;
+            Some(Val::V128(u128::from_str_radix(digits, 16).ok()?))
+        }
     }
 }
 
@@ -237,9 +252,10 @@ fn show(value: &Val) -> String {
         Val::I64(value) => value.to_string(),
         Val::F32(bits) => f32::from_bits(*bits).to_string(),
         Val::F64(bits) => f64::from_bits(*bits).to_string(),
-        Val::FuncRef(None) | Val::ExternRef(None) => "null".to_owned(),
+        Val::V128(bits) => format!("{bits:#034x}"),
+        Val::FuncRef(None) | Val::ExternRef(None) | Val::ExnRef(None) => "null".to_owned(),
         Val::FuncRef(Some(_)) => "a function".to_owned(),
-        Val::ExternRef(Some(_)) => "a reference".to_owned(),
+        Val::ExternRef(Some(_)) | Val::ExnRef(Some(_)) => "a reference".to_owned(),
     }
 }
 
@@ -252,9 +268,11 @@ fn exit_code(outcome: Result<()>) -> Result<ExitCode> {
             // The system keeps the low eight bits.
             Ok(ExitCode::from(*code as u8))
         }
-        Some(Error::Trap(trap)) => {
-            output::error(&anyhow!("{trap}"));
-            output::note(format!("wasm backtrace:\n{}", trap.backtrace).trim_end());
+        Some(ended @ (Error::Trap(_) | Error::Exception(_))) => {
+            output::error(&anyhow!("{ended}"));
+            if let Some(backtrace) = ended.backtrace() {
+                output::note(format!("wasm backtrace:\n{backtrace}").trim_end());
+            }
             Ok(ExitCode::from(TRAPPED))
         }
         _ => Err(error),
@@ -277,5 +295,16 @@ mod tests {
         let i64 = |text| parse_value(ValType::I64, text).and_then(|value| value.i64());
         assert_eq!(i64("18446744073709551615"), Some(-1));
         assert_eq!(i64("-9223372036854775809"), None);
+    }
+
+    #[test]
+    fn vectors_are_hexadecimal() {
+        let v128 = |text| parse_value(ValType::V128, text).map(|value| show(&value));
+        let whole = "0x0f0e0d0c0b0a09080706050403020100";
+        assert_eq!(v128(whole).as_deref(), Some(whole));
+        assert_eq!(v128("0xFF").as_deref(), Some("0x000000000000000000000000000000ff"));
+        for wrong in ["0x", "0x+1", "255", "-0x1", "0x100000000000000000000000000000000", "1.5"] {
+            assert_eq!(v128(wrong), None, "{wrong}");
+        }
     }
 }

@@ -1,18 +1,21 @@
 //! `wasmprof wast`: run scripts of the specification's test suite.
 //!
-//! `script` reads files, `runner` does what their directives say, `value` has
-//! the values of scripts and what results match, and `spectest` is the module
-//! that scripts import from. Here it is put together and counted.
+//! `script` reads files, `runner` does what their directives say and `thread`
+//! has others do it at the same time, `value` and `vector` have the values of
+//! scripts and what results match, and `spectest` is the module that scripts
+//! import from. Here it is put together and counted.
 
 mod runner;
 mod script;
 mod spectest;
+mod thread;
 mod value;
+mod vector;
 
 use crate::cli::WastArgs;
 use crate::output;
 use anyhow::Result;
-use runner::Runner;
+use runner::{Runner, Verdict};
 use script::Location;
 use std::path::Path;
 use std::process::ExitCode;
@@ -20,7 +23,13 @@ use wasmprof_engine::{Config, Engine};
 
 /// Runs the scripts and says for each whether it passed.
 pub(crate) fn run(args: &WastArgs) -> Result<ExitCode> {
-    let config = Config::new().strategy(args.strategy.into()).on_warning(output::warning);
+    let mut config = Config::new()
+        .strategy(args.strategy.into())
+        .native_features(!args.no_native_features)
+        .on_warning(output::warning);
+    if args.check_bounds {
+        config = config.guarded_memories(false);
+    }
     let engine = Engine::new(config)?;
     let mut total = Tally::default();
     let mut unusable = 0;
@@ -65,18 +74,17 @@ fn run_file(engine: &Engine, path: &Path) -> Result<Tally> {
     let text = script::read(path)?;
     let buffer = script::lex(&text).map_err(|error| script::located(error, path, &text))?;
     let directives = script::parse(&buffer).map_err(|error| script::located(error, path, &text))?;
-    let mut runner = Runner::new(engine)?;
     let mut tally = Tally::default();
-    for directive in directives {
-        let location = Location::new(path, &text, directive.span());
-        let counts = script::is_assertion(&directive);
-        match runner.directive(directive) {
-            Ok(()) => tally.passed += usize::from(counts),
-            Err(failure) => {
-                tally.failed += 1;
-                output::note(&format!("{location}: {failure}"));
-            }
+    let mut report = |Verdict { span, counts, result }: Verdict| match result {
+        Ok(()) => tally.passed += usize::from(counts),
+        Err(failure) => {
+            tally.failed += 1;
+            output::note(&format!("{}: {failure}", Location::new(path, &text, span)));
         }
-    }
+    };
+    std::thread::scope(|scope| -> Result<()> {
+        Runner::new(engine, scope)?.run(directives, &mut report);
+        Ok(())
+    })?;
     Ok(tally)
 }

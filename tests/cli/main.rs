@@ -152,6 +152,21 @@ fn arguments_of_a_function_are_checked() {
     assert_eq!(call(&["-1", "0xffffffff"]).stdout, "-2\n");
 }
 
+#[test]
+fn vectors_are_taken_and_printed_in_hexadecimal() {
+    let vectors = fixture("wat/vectors.wat").into_os_string();
+    let call = |arg: &str| run(["--invoke".into(), "next".into(), vectors.clone(), arg.into()]);
+    let next = "0x0000000400000003000000020000ffff\n";
+    assert_eq!(call("0x0000000300000002000000010000FFFE").stdout, next);
+    assert_eq!(call("0xff").stdout, "0x00000001000000010000000100000100\n");
+    let refused = call("255");
+    assert_eq!(refused.code, Some(1));
+    assert!(
+        refused.stderr.contains("`255` is not a value of type v128: expected 0x"),
+        "{refused:?}"
+    );
+}
+
 /// Where address space is limited, accesses are checked instead of guarded,
 /// and each memory leaves some for the next.
 #[test]

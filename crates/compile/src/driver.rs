@@ -1,12 +1,15 @@
 //! Compiles the functions of a module in parallel, largest first.
 
+use crate::callee::Callee;
 use crate::function::{self, CompiledFunction};
+use crate::link::Stub;
 use crate::translate::{self, ModuleEnv};
-use crate::{Compiler, Error};
+use crate::{Compiler, Error, stub};
 use cranelift_codegen::Context;
 use cranelift_frontend::FunctionBuilderContext;
 use rayon::prelude::*;
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use wasmparser::FuncValidatorAllocations;
 use wasmprof_image::Location;
@@ -86,7 +89,34 @@ pub(crate) fn compile(
         slots[(index.0 - module.imported_functions) as usize] = Some(result);
     }
     // The first error by position, whichever thread met one first.
-    slots.into_iter().flatten().collect()
+    slots.into_iter().flatten().collect::<Result<_, _>>().map_err(|error| match error {
+        Error::Module(error) => Error::Module(module.explain(error)),
+        other => other,
+    })
+}
+
+/// The stubs that these functions call.
+pub(crate) fn stubs(
+    compiler: &Compiler,
+    module: &Module,
+    functions: &[CompiledFunction],
+) -> Result<Vec<(Callee, Stub)>, Error> {
+    let isa = &*compiler.isa;
+    let calls = functions.iter().flat_map(|function| &function.calls);
+    let callees = calls.map(|call| call.callee);
+    let stubs: BTreeSet<Callee> =
+        callees.filter(|callee| !matches!(callee, Callee::Function(_))).collect();
+    let compile = |callee| {
+        let stub = match callee {
+            Callee::Import(index) => Stub {
+                name: format!("wasmprof import call: {}", module.function_name(index)),
+                code: stub::import_call(isa, module, index)?,
+            },
+            _ => Stub { name: "wasmprof throw".to_owned(), code: stub::throw(isa)? },
+        };
+        Ok((callee, stub))
+    };
+    stubs.into_iter().map(compile).collect()
 }
 
 /// The CLIF of one function, before optimisation.

@@ -1,12 +1,16 @@
 //! One function from CLIF to machine code, with what is known about the bytes.
 
 use crate::Error;
+use crate::callee::Callee;
 use cranelift_codegen::binemit::{Addend, Reloc};
 use cranelift_codegen::ir::{self, ExternalName};
 use cranelift_codegen::isa::TargetIsa;
-use cranelift_codegen::{Context, FinalizedRelocTarget};
+use cranelift_codegen::{
+    Context, ExceptionContextLoc, FinalizedMachCallSite, FinalizedMachExceptionHandler,
+    FinalizedRelocTarget,
+};
 use cranelift_control::ControlPlane;
-use wasmprof_image::{CodeOffset, LocId, Location, TrapCode};
+use wasmprof_image::{Catch, CodeOffset, LocId, Location, TrapCode};
 use wasmprof_module::FuncIndex;
 
 /// The code of one function before it has a place. Offsets count from its start.
@@ -15,13 +19,21 @@ pub(crate) struct CompiledFunction {
     pub(crate) align: u32,
     pub(crate) calls: Box<[Call]>,
     pub(crate) traps: Box<[(CodeOffset, TrapCode)]>,
+    pub(crate) handlers: Box<[Handlers]>,
     pub(crate) locations: Box<[(CodeOffset, Option<Location>)]>,
 }
 
-/// A place in the code that refers to another function of the module.
+/// A call that catches exceptions.
+pub(crate) struct Handlers {
+    pub(crate) returns_to: CodeOffset,
+    pub(crate) frame_size: u32,
+    pub(crate) catches: Box<[Catch]>,
+}
+
+/// A place in the code that refers to another function of the image.
 pub(crate) struct Call {
     pub(crate) offset: CodeOffset,
-    pub(crate) callee: FuncIndex,
+    pub(crate) callee: Callee,
     pub(crate) kind: Reloc,
     pub(crate) addend: Addend,
 }
@@ -53,7 +65,7 @@ pub(crate) fn compile(
         };
         calls.push(Call {
             offset: CodeOffset(reloc.offset),
-            callee: FuncIndex(context.func.params.user_named_funcs()[*name].index),
+            callee: Callee::named(&context.func.params.user_named_funcs()[*name]),
             kind: reloc.kind,
             addend: reloc.addend,
         });
@@ -62,6 +74,12 @@ pub(crate) fn compile(
     let mut traps: Vec<_> =
         buffer.traps().iter().map(|trap| (CodeOffset(trap.offset), trap_code(trap.code))).collect();
     traps.sort_by_key(|(offset, _)| *offset);
+
+    // The entry stub says itself where it goes on, and catches no exceptions.
+    let sites = buffer.call_sites().filter(|_| index.is_some());
+    let handling = sites.filter(|site| !site.exception_handlers.is_empty());
+    let mut handlers = handling.map(handlers).collect::<Result<Vec<_>, _>>().map_err(failed)?;
+    handlers.sort_by_key(|call| call.returns_to);
 
     let code = compiled.code_buffer();
     let mut ranges = Vec::new();
@@ -85,8 +103,39 @@ pub(crate) fn compile(
         align: buffer.alignment.max(isa.function_alignment().preferred),
         calls: calls.into(),
         traps: traps.into(),
+        handlers: handlers.into(),
         locations: ranges.into(),
     })
+}
+
+/// What a call with handlers catches.
+fn handlers(call: FinalizedMachCallSite<'_>) -> Result<Handlers, String> {
+    let mut vmctx = 0;
+    let mut catches = Vec::with_capacity(call.exception_handlers.len());
+    for item in call.exception_handlers {
+        match item {
+            FinalizedMachExceptionHandler::Context(ExceptionContextLoc::SPOffset(at)) => {
+                vmctx = *at;
+            }
+            FinalizedMachExceptionHandler::Context(ExceptionContextLoc::GPR(_)) => {
+                // No register is preserved by a call with handlers.
+                return Err("a call with handlers keeps its vmctx in a register".to_owned());
+            }
+            FinalizedMachExceptionHandler::Tag(tag, handler) => {
+                catches.push(Catch {
+                    tag: Some(tag.as_u32()),
+                    vmctx,
+                    handler: CodeOffset(*handler),
+                });
+            }
+            FinalizedMachExceptionHandler::Default(handler) => {
+                catches.push(Catch { tag: None, vmctx, handler: CodeOffset(*handler) });
+            }
+        }
+    }
+    let frame_size = call.frame_offset.ok_or("a call with handlers has a frame of unknown size")?;
+    let returns_to = CodeOffset(call.ret_addr);
+    Ok(Handlers { returns_to, frame_size, catches: catches.into() })
 }
 
 /// The CLIF trap code for one of ours.

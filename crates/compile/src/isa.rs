@@ -23,7 +23,7 @@ pub(crate) fn for_host(options: &Options) -> Result<OwnedTargetIsa, Error> {
         .map_err(|error| Error::Target(error.to_string()))
 }
 
-fn flags(options: &Options) -> Result<settings::Flags, SetError> {
+pub(crate) fn flags(options: &Options) -> Result<settings::Flags, SetError> {
     let mut flags = settings::builder();
     let (opt_level, regalloc) = match options.strategy {
         Strategy::Optimized => ("speed", "backtracking"),
@@ -43,6 +43,13 @@ fn flags(options: &Options) -> Result<settings::Flags, SetError> {
     Ok(settings::Flags::new(flags))
 }
 
+/// Whether an atomic store is better done by an exchange whose result is not
+/// used. Cranelift's store for x86 ends with an `mfence`, which takes four times
+/// as long as an `xchg`; all other targets have an instruction for it.
+pub(crate) fn stores_by_exchange(isa: &dyn TargetIsa) -> bool {
+    isa.name() == "x64"
+}
+
 /// Whether rounding a float is an instruction of the target. Where it is not,
 /// Cranelift would call a library function by its absolute address, which an
 /// image must not contain: the translator calls a builtin instead.
@@ -53,4 +60,23 @@ pub(crate) fn rounds_floats(isa: &dyn TargetIsa) -> bool {
         // Not x86: all other targets have the instructions.
         None => true,
     }
+}
+
+/// Whether any shuffle of bytes is instructions of the target; as for rounding,
+/// a builtin does it where it is not.
+pub(crate) fn shuffles_bytes(isa: &dyn TargetIsa) -> bool {
+    !is_x86(isa) || isa.has_x86_pshufb_lowering()
+}
+
+/// Whether one instruction of the target adds up four products of a signed and
+/// an unsigned byte. Without it, the pattern that it has in CLIF is slow code.
+pub(crate) fn sums_byte_products(isa: &dyn TargetIsa) -> bool {
+    let flags = isa.isa_flags();
+    let has = |name| flags.iter().any(|flag| flag.name == name && flag.as_bool() == Some(true));
+    has("has_avx") && has("has_avx_vnni") || has("has_avx512vl") && has("has_avx512vnni")
+}
+
+/// Whether the target has the instructions that CLIF names after x86.
+pub(crate) fn is_x86(isa: &dyn TargetIsa) -> bool {
+    isa.name() == "x64"
 }

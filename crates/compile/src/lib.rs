@@ -9,6 +9,7 @@
 
 #![forbid(unsafe_code)]
 
+mod callee;
 mod driver;
 mod error;
 mod function;
@@ -34,8 +35,10 @@ pub struct Options {
     pub strategy: Strategy,
     /// Give every NaN that arithmetic makes the same bits.
     pub canonicalize_nans: bool,
-    /// Whether each memory is followed by enough inaccessible address space
-    /// that no access of a 32-bit index and offset needs a check. If not,
+    /// Have relaxed operators give the same results on every processor.
+    pub relaxed_simd_deterministic: bool,
+    /// Whether memories with pages of 64 KiB are followed by inaccessible
+    /// address space, as [`Bounds`](wasmprof_image::abi::Bounds) says. If not,
     /// accesses are checked one by one.
     pub guarded_memories: bool,
     /// Look at each function entry and loop head whether the store's deadline
@@ -52,6 +55,7 @@ impl Default for Options {
         Options {
             strategy: Strategy::Optimized,
             canonicalize_nans: false,
+            relaxed_simd_deterministic: false,
             guarded_memories: true,
             epoch_interruption: false,
             native_features: true,
@@ -88,7 +92,8 @@ impl Compiler {
         let Parsed { module, bodies } = parsed;
         let module = Arc::new(module);
         let functions = driver::compile(self, &module, bodies)?;
-        link::module_image(&*self.isa, module, functions, name)
+        let stubs = driver::stubs(self, &module, &functions)?;
+        link::module_image(&*self.isa, module, functions, stubs, name)
     }
 
     /// Compiles the stubs for functions of type `ty`: the one by which the host
@@ -100,10 +105,11 @@ impl Compiler {
     ///
     /// If the type exceeds a limit of the code generator.
     pub fn compile_stubs(&self, ty: &FuncType) -> Result<CodeImage, Error> {
+        let stub = |name, code| link::Stub { name: format!("wasmprof {name}: {ty}"), code };
         let stubs = [
-            (format!("wasmprof entry: {ty}"), stub::entry(&*self.isa, ty)?),
-            (format!("wasmprof host call: {ty}"), stub::host_adapter(&*self.isa, ty)?),
-            (format!("wasmprof host array: {ty}"), stub::dynamic_host(&*self.isa, ty)?),
+            stub("entry", stub::entry(&*self.isa, ty)?),
+            stub("host call", stub::host_adapter(&*self.isa, ty)?),
+            stub("host array", stub::dynamic_host(&*self.isa, ty)?),
         ];
         link::stub_image(&*self.isa, format!("stubs for {ty}"), stubs)
     }

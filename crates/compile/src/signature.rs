@@ -9,6 +9,9 @@ use wasmprof_module::{FuncType, ValType};
 /// The type of addresses.
 pub(crate) const POINTER: Type = types::I64;
 
+/// The type of vectors where it is not known what lanes they have.
+pub(crate) const VECTOR: Type = types::I8X16;
+
 /// The type that values of a WebAssembly type have in compiled code.
 pub(crate) fn value_type(ty: ValType) -> Type {
     match ty {
@@ -16,7 +19,7 @@ pub(crate) fn value_type(ty: ValType) -> Type {
         ValType::I64 => types::I64,
         ValType::F32 => types::F32,
         ValType::F64 => types::F64,
-        ValType::V128 => types::I8X16,
+        ValType::V128 => VECTOR,
         ValType::Ref(_) => POINTER,
     }
 }
@@ -27,6 +30,14 @@ pub(crate) fn wasm(ty: &FuncType) -> Signature {
     signature.params.push(AbiParam::special(POINTER, ArgumentPurpose::VMContext));
     signature.params.extend(abi_params(ty.params()));
     signature.returns.extend(abi_params(ty.results()));
+    signature
+}
+
+/// The stub that throws: `(vmctx, exception)`.
+pub(crate) fn throw() -> Signature {
+    let mut signature = Signature::new(CallConv::Tail);
+    signature.params.push(AbiParam::special(POINTER, ArgumentPurpose::VMContext));
+    signature.params.push(AbiParam::new(POINTER));
     signature
 }
 
@@ -53,6 +64,7 @@ pub(crate) fn builtin(isa: &dyn TargetIsa, builtin: Builtin) -> Signature {
             BuiltinType::I64 => types::I64,
             BuiltinType::F32 => types::F32,
             BuiltinType::F64 => types::F64,
+            BuiltinType::V128 => VECTOR,
         })
     };
     let (params, result) = builtin.signature();

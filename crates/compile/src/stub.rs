@@ -1,4 +1,5 @@
-//! The stubs between the calling conventions, three for each type.
+//! The stubs between the calling conventions: three for each type, and two that
+//! an image has for itself where it catches and throws exceptions.
 //!
 //! Entry: the host calls compiled code. It follows the system's convention,
 //! `(code, vmctx, store context, values) -> raised`, takes the arguments from
@@ -15,19 +16,31 @@
 //! an array. It follows the convention of host functions; its environment
 //! starts with the address of `(environment, caller's vmctx, values)`, which
 //! finds the arguments in the array and leaves the results there.
+//!
+//! Import call: calls an import, whatever it is, in the convention of compiled
+//! code. A call that catches exceptions must follow that convention, for which
+//! Cranelift takes every register for clobbered on the way to a handler; of the
+//! system's convention it believes that the callee has restored some.
+//!
+//! Throw: calls the runtime in the convention of compiled code, for the same
+//! reason.
 
 use crate::Error;
 use crate::function::{self, CompiledFunction};
 use crate::signature::{self, POINTER, value_type};
 use cranelift_codegen::Context;
+use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{
     self, AbiParam, BlockArg, ExceptionTableData, ExceptionTableItem, InstBuilder, MemFlagsData,
     Signature, StackSlotData, StackSlotKind, Type, Value, types,
 };
 use cranelift_codegen::isa::TargetIsa;
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
-use wasmprof_image::abi::{self, host_function, store_context, vmctx};
-use wasmprof_module::{FuncType, ValType};
+use wasmprof_image::TrapCode;
+use wasmprof_image::abi::{
+    self, Builtin, VmctxLayout, function_import, host_function, kind, store_context, vmctx,
+};
+use wasmprof_module::{FuncIndex, FuncType, Module, ValType};
 
 /// The stub by which the host enters functions of type `ty`.
 pub(crate) fn entry(isa: &dyn TargetIsa, ty: &FuncType) -> Result<CompiledFunction, Error> {
@@ -97,6 +110,76 @@ pub(crate) fn host_adapter(isa: &dyn TargetIsa, ty: &FuncType) -> Result<Compile
         let results = call_host(builder, ty, signature, [code, environment, caller], args);
         builder.ins().return_(&results);
     })
+}
+
+/// The stub that calls the import `index`.
+pub(crate) fn import_call(
+    isa: &dyn TargetIsa,
+    module: &Module,
+    index: FuncIndex,
+) -> Result<CompiledFunction, Error> {
+    let ty = module.function_type(index);
+    let import = VmctxLayout::new(module).function_import(index.0);
+    build(isa, signature::wasm(ty), |builder, mut params| {
+        let caller = params[0];
+        let [code, environment, is_host] = load_import(builder, caller, import);
+        let host = builder.create_block();
+        let wasm = builder.create_block();
+        builder.ins().brif(is_host, host, &[], wasm, &[]);
+
+        builder.seal_block(host);
+        builder.switch_to_block(host);
+        let signature = builder.import_signature(signature::host(isa, ty));
+        let callee = [code, environment, caller];
+        let results = call_host(builder, ty, signature, callee, &params[1..]);
+        builder.ins().return_(&results);
+
+        builder.seal_block(wasm);
+        builder.switch_to_block(wasm);
+        params[0] = environment;
+        let signature = builder.import_signature(signature::wasm(ty));
+        builder.ins().return_call_indirect(signature, code, &params);
+    })
+}
+
+/// Code, environment, and whether it is a host function, of the import at
+/// `offset` of a vmctx.
+pub(crate) fn load_import(
+    builder: &mut FunctionBuilder<'_>,
+    vmctx: Value,
+    offset: u32,
+) -> [Value; 3] {
+    let flags = MemFlagsData::trusted().with_readonly().with_can_move();
+    let mut load = |ty, field: u32| builder.ins().load(ty, flags, vmctx, (offset + field) as i32);
+    let code = load(POINTER, function_import::CODE);
+    let environment = load(POINTER, function_import::ENVIRONMENT);
+    let kind = load(types::I64, function_import::KIND);
+    let is_host = builder.ins().icmp_imm_u(IntCC::Equal, kind, i64::from(kind::HOST));
+    [code, environment, is_host]
+}
+
+/// The stub that throws, `(vmctx, exception)`.
+pub(crate) fn throw(isa: &dyn TargetIsa) -> Result<CompiledFunction, Error> {
+    build(isa, signature::throw(), |builder, params| {
+        let [vmctx, exception] = params[..] else { unreachable!("two parameters") };
+        record_exit(builder, vmctx);
+        let signature = builder.import_signature(signature::builtin(isa, Builtin::Throw));
+        let code = load_builtin(builder, vmctx, Builtin::Throw);
+        builder.ins().call_indirect(signature, code, &[vmctx, exception]);
+        // It does not return.
+        builder.ins().trap(function::clif_trap(TrapCode::Unreachable));
+    })
+}
+
+/// The address of a builtin.
+pub(crate) fn load_builtin(
+    builder: &mut FunctionBuilder<'_>,
+    vmctx: Value,
+    builtin: Builtin,
+) -> Value {
+    let flags = MemFlagsData::trusted().with_readonly().with_can_move();
+    let array = builder.ins().load(POINTER, flags, vmctx, vmctx::BUILTINS as i32);
+    builder.ins().load(POINTER, flags, array, builtin.offset() as i32)
 }
 
 /// The code of host functions of type `ty` that take an array.

@@ -83,8 +83,19 @@ impl Config {
         self
     }
 
-    /// Whether each memory reserves 8 GiB of address space, so that accesses
-    /// need no checks. If nothing is said, it does where the system allows it.
+    /// Has relaxed operators give the same results on every processor, those
+    /// that the specification calls deterministic, rather than what is fastest
+    /// on this one.
+    pub fn relaxed_simd_deterministic(mut self, deterministic: bool) -> Self {
+        self.options.relaxed_simd_deterministic = deterministic;
+        self
+    }
+
+    /// Whether memories with pages of 64 KiB reserve more address space than
+    /// they use, so that accesses need no checks (8 GiB for one with 32-bit
+    /// indices), or only a small one (what it may grow to, 64 GiB at most, for
+    /// one with 64-bit indices). If nothing is said, they do where the system
+    /// allows it.
     pub fn guarded_memories(mut self, guarded: bool) -> Self {
         self.guarded_memories = Some(guarded);
         self

@@ -15,6 +15,7 @@ impl EngineConfig for Config {
         let guarded = self.guarded_memories.unwrap_or_else(wasmprof_runtime::can_reserve_guards);
         let mut options = self.options;
         options.guarded_memories = guarded;
+        let epoch_interruption = options.epoch_interruption;
         let pool = match self.threads {
             0 => None,
             threads => {
@@ -33,6 +34,7 @@ impl EngineConfig for Config {
         Ok(RuntimeConfig {
             max_wasm_stack: self.max_wasm_stack,
             guarded_memories: guarded,
+            epoch_interruption,
             agents: Agents::new(self.agents, move |name, error| warn(&agent_warning(name, error))),
             compiler: Box::new(compiler),
         })

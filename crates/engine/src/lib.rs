@@ -71,12 +71,13 @@ pub use config::Config;
 pub use wasmprof_compile::Strategy;
 pub use wasmprof_image::{AgentError, LoadedImage, ProfilingAgent};
 pub use wasmprof_runtime::{
-    AsContext, AsContextMut, Backtrace, BoxError, Caller, Engine, Error, ExportType, Extern,
-    ExternRef, ExternType, Frame, Func, FuncType, Global, GlobalType, HeapType, HostResult,
-    ImportType, Instance, IntoFunc, LimitError, LinkError, Linker, Memory, MemoryAccessError,
-    MemoryType, Module, RefType, ResourceLimiter, Store, StoreLimits, StoreLimitsBuilder, StoreMut,
-    StoreRef, Table, TableType, Trap, TrapCode, TypedFunc, UpdateDeadline, Val, ValType,
-    WasmParams, WasmResults, WasmTy,
+    AsContext, AsContextMut, Backtrace, BoxError, Caller, Engine, Error, Exception, ExnRef,
+    ExportType, Extern, ExternRef, ExternType, Frame, Func, FuncType, Global, GlobalType, HeapType,
+    HostResult, ImportType, IndexType, Instance, IntoFunc, LimitError, LinkError, Linker, Memory,
+    MemoryAccessError, MemoryType, Module, RefType, ResourceLimiter, SharedMemory, Store,
+    StoreLimits, StoreLimitsBuilder, StoreMut, StoreRef, Table, TableType, Tag, Trap, TrapCode,
+    TypeId, TypedFunc, UpdateDeadline, V128, Val, ValType, WaitResult, WasmParams, WasmResults,
+    WasmTy,
 };
 
 /// Profiling agents to choose from.

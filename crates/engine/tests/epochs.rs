@@ -334,3 +334,48 @@ fn a_signal_handler_may_count() -> Result<(), Error> {
     assert!(HANDLED.load(Ordering::Relaxed));
     Ok(())
 }
+
+/// A program that waits for a notification that never comes can be interrupted,
+/// too, and a callback may have it wait on.
+#[test]
+fn waits_are_interrupted() {
+    for strategy in [Strategy::Optimized, Strategy::Fast] {
+        let engine =
+            Engine::new(Config::new().strategy(strategy).epoch_interruption(true)).unwrap();
+        let wat = r#"(module
+            (memory 1 1 shared)
+            (func (export "wait") (result i32)
+                (memory.atomic.wait32 (i32.const 0) (i32.const 0) (i64.const -1))))"#;
+        let module = Module::new(&engine, wat).unwrap();
+        let mut store = Store::new(&engine, 0);
+        store.set_epoch_deadline(1);
+        let instance = Instance::new(&mut store, &module, &[]).unwrap();
+        let wait = instance.get_typed_func::<(), i32>(&mut store, "wait").unwrap();
+        let ticking = engine.clone();
+        let (stop, stopped) = mpsc::channel::<()>();
+        let ticker = std::thread::spawn(move || {
+            while stopped.recv_timeout(Duration::from_millis(1)).is_err() {
+                ticking.increment_epoch();
+            }
+        });
+        let error = wait.call(&mut store, ()).unwrap_err();
+        assert_eq!(error.trap().map(|trap| trap.code), Some(TrapCode::Interrupt));
+        assert_eq!(error.backtrace().unwrap().frames().len(), 1);
+
+        store.epoch_deadline_callback(|mut store| {
+            *store.data_mut() += 1;
+            match *store.data() {
+                3 => Err(Error::new("waited long enough")),
+                4 => panic!("a panic while waiting"),
+                _ => Ok(UpdateDeadline::Continue(1)),
+            }
+        });
+        store.set_epoch_deadline(1);
+        let error = wait.call(&mut store, ()).unwrap_err();
+        assert_eq!(error.to_string(), "waited long enough");
+        let again = AssertUnwindSafe(|| wait.call(&mut store, ()));
+        assert!(catch_unwind(again).is_err());
+        stop.send(()).unwrap();
+        ticker.join().unwrap();
+    }
+}

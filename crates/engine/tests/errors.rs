@@ -253,7 +253,7 @@ mod with_anyhow {
         let func = Func::new(&mut store, FuncType::new([], []), |_, _, _| Ok(fails()?))?;
         let error = func.call(&mut store, &[], &mut []).unwrap_err();
         assert_eq!(error.downcast_ref(), Some(&Custom(1)));
-        let memory_type = MemoryType { minimum: 1, maximum: None };
+        let memory_type = MemoryType::new(1, None);
         let memory = Memory::new(&mut store, memory_type)?;
         let func = Func::new(&mut store, FuncType::new([], []), move |caller, _, _| {
             Ok(memory.read(&caller, 65_536, &mut [0])?)

@@ -5,8 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
 use wasmprof_engine::*;
 
 const PAGE: usize = 65_536;
-const FUNCTION_TABLE: TableType =
-    TableType { element: RefType::FUNCREF, minimum: 1, maximum: None };
+const FUNCTION_TABLE: TableType = TableType::new(RefType::FUNCREF, 1, None);
 
 /// One page and one element, which can grow.
 const GROWS: &str = r#"(module
@@ -108,7 +107,7 @@ fn growth_that_fails_is_a_trap_if_wanted() -> Result<(), Error> {
 fn what_is_made_is_limited() -> Result<(), Error> {
     let limits = StoreLimitsBuilder::new().memory_size(2 * PAGE).table_elements(3);
     let Grows { engine, mut store, .. } = Grows::new(Strategy::Optimized, limits)?;
-    let ty = |minimum| MemoryType { minimum, maximum: None };
+    let ty = |minimum| MemoryType::new(minimum, None);
     Memory::new(&mut store, ty(2))?;
     let error = limit(Memory::new(&mut store, ty(3)).unwrap_err());
     let too_large = LimitError::MemorySize { requested: 3 * PAGE, limit: Some(2 * PAGE) };
@@ -130,7 +129,7 @@ fn what_is_made_is_limited() -> Result<(), Error> {
 fn instances_memories_and_tables_are_counted() -> Result<(), Error> {
     let limits = StoreLimitsBuilder::new().instances(3).memories(3).tables(2);
     let Grows { engine, mut store, .. } = Grows::new(Strategy::Optimized, limits)?;
-    let ty = MemoryType { minimum: 1, maximum: None };
+    let ty = MemoryType::new(1, None);
     let memory = Memory::new(&mut store, ty)?;
     // Two memories more, where there is room for one.
     let module = Module::new(&engine, "(module (memory 1) (memory 1))")?;
@@ -252,7 +251,7 @@ fn a_limiter_of_ones_own_is_asked_about_everything() -> Result<(), Error> {
 
     store.data_mut().answer = Answer::No;
     assert_eq!((memory.call(&mut store, 1)?, table.call(&mut store, 1)?), (-1, -1));
-    let ty = MemoryType { minimum: 1, maximum: None };
+    let ty = MemoryType::new(1, None);
     let error = Memory::new(&mut store, ty).unwrap_err();
     assert_eq!(error.to_string(), "a memory of 65536 bytes is more than the store allows");
 

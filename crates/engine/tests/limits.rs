@@ -56,6 +56,49 @@ fn memories_are_bounded_with_and_without_a_guard() -> Result<(), Error> {
     Ok(())
 }
 
+/// Beyond 4 GiB a 32-bit address would meet another byte.
+#[test]
+fn a_memory_with_wide_indices_reaches_beyond_four_gibibytes() -> Result<(), Error> {
+    let wat = r#"(module
+        (memory (export "m") i64 1)
+        (func (export "grow") (param i64) (result i64) (memory.grow (local.get 0)))
+        (func (export "load") (param i64) (result i64) (i64.load (local.get 0)))
+        (func (export "store") (param i64 i64)
+            (i64.store offset=0x100000000 (local.get 0) (local.get 1)))
+        (func (export "fill") (param i64 i32 i64)
+            (memory.fill (local.get 0) (local.get 1) (local.get 2))))"#;
+    for guarded in [true, false] {
+        for strategy in [Strategy::Optimized, Strategy::Fast] {
+            let engine = Engine::new(Config::new().guarded_memories(guarded).strategy(strategy))?;
+            let module = Module::new(&engine, wat)?;
+            let mut store = Store::new(&engine, ());
+            let instance = Instance::new(&mut store, &module, &[])?;
+            let grow = instance.get_typed_func::<i64, i64>(&mut store, "grow")?;
+            let load = instance.get_typed_func::<i64, i64>(&mut store, "load")?;
+            let write = instance.get_typed_func::<(i64, i64), ()>(&mut store, "store")?;
+            let fill = instance.get_typed_func::<(i64, i32, i64), ()>(&mut store, "fill")?;
+            assert!(write.call(&mut store, (0, 1)).is_err());
+            assert_eq!(grow.call(&mut store, 0x1_0001)?, 1);
+            write.call(&mut store, (8, 0x1234))?;
+            assert_eq!(load.call(&mut store, 0x1_0000_0008)?, 0x1234);
+            assert_eq!(load.call(&mut store, 8)?, 0);
+            fill.call(&mut store, (0x1_0000_0010, 7, 8))?;
+            assert_eq!(load.call(&mut store, 0x1_0000_0010)?, 0x0707_0707_0707_0707);
+            let memory = instance.get_memory(&mut store, "m").expect("exported");
+            assert_eq!(memory.ty(&store), MemoryType::new(0x1_0002, None).memory64());
+            assert_eq!(memory.data_size(&store), 0x1_0002_0000);
+            let mut bytes = [0; 2];
+            memory.read(&store, 0x1_0000_0008, &mut bytes).expect("inside");
+            assert_eq!(bytes, [0x34, 0x12]);
+            // Nobody has as much: 64 GiB are reserved.
+            assert_eq!(grow.call(&mut store, 1 << 30)?, -1);
+            let error = load.call(&mut store, 0x1_0001_fff9).unwrap_err();
+            assert_eq!(error.trap().map(|trap| trap.code), Some(TrapCode::MemoryOutOfBounds));
+        }
+    }
+    Ok(())
+}
+
 /// Rounding has no instruction in base x86-64, and must then go through the
 /// vmctx: an image never refers to an address outside of itself. The compiler
 /// refuses to make one that does, so compiling is the check.
@@ -92,6 +135,50 @@ fn code_has_no_relocations_with_processor_features_on_and_off() -> Result<(), Er
             );
             assert_eq!(bits.call(&mut store, 0x10)?, 1 + 59 + 4);
             assert_eq!(convert.call(&mut store, u64::MAX)?, 18446744073709551616.0);
+        }
+    }
+    Ok(())
+}
+
+/// Wide multiplication is another instruction where the processor has less.
+#[test]
+fn wide_arithmetic_is_exact_with_processor_features_on_and_off() -> Result<(), Error> {
+    let wat = r#"(module
+        (func (export "add") (param i64 i64 i64 i64) (result i64 i64)
+            (i64.add128 (local.get 0) (local.get 1) (local.get 2) (local.get 3)))
+        (func (export "sub") (param i64 i64 i64 i64) (result i64 i64)
+            (i64.sub128 (local.get 0) (local.get 1) (local.get 2) (local.get 3)))
+        (func (export "mul_s") (param i64 i64) (result i64 i64)
+            (i64.mul_wide_s (local.get 0) (local.get 1)))
+        (func (export "mul_u") (param i64 i64) (result i64 i64)
+            (i64.mul_wide_u (local.get 0) (local.get 1))))"#;
+    type Wide = (u64, u64);
+    let halves = |wide: u128| -> Wide { (wide as u64, (wide >> 64) as u64) };
+    let numbers = [0, 1, 2, u64::MAX, u64::MAX - 1, 1 << 63, (1 << 63) - 1, 0x1234_5678_9abc_def0];
+    for native in [true, false] {
+        for strategy in [Strategy::Optimized, Strategy::Fast] {
+            let engine = Engine::new(Config::new().native_features(native).strategy(strategy))?;
+            let module = Module::new(&engine, wat)?;
+            let mut store = Store::new(&engine, ());
+            let instance = Instance::new(&mut store, &module, &[])?;
+            let mul_s = instance.get_typed_func::<(u64, u64), Wide>(&mut store, "mul_s")?;
+            let mul_u = instance.get_typed_func::<(u64, u64), Wide>(&mut store, "mul_u")?;
+            let add = instance.get_typed_func::<(u64, u64, u64, u64), Wide>(&mut store, "add")?;
+            let sub = instance.get_typed_func::<(u64, u64, u64, u64), Wide>(&mut store, "sub")?;
+            for a in numbers {
+                for b in numbers {
+                    let signed = i128::from(a as i64) * i128::from(b as i64);
+                    assert_eq!(mul_s.call(&mut store, (a, b))?, halves(signed as u128));
+                    let unsigned = u128::from(a) * u128::from(b);
+                    assert_eq!(mul_u.call(&mut store, (a, b))?, halves(unsigned));
+                    for (c, d) in [(1, 0), (u64::MAX, u64::MAX), (0, 1 << 63), (a, b), (b, a)] {
+                        let wide = |low, high| u128::from(high) << 64 | u128::from(low);
+                        let (x, y) = (wide(a, b), wide(c, d));
+                        assert_eq!(add.call(&mut store, (a, b, c, d))?, halves(x.wrapping_add(y)));
+                        assert_eq!(sub.call(&mut store, (a, b, c, d))?, halves(x.wrapping_sub(y)));
+                    }
+                }
+            }
         }
     }
     Ok(())
@@ -210,7 +297,7 @@ fn one_memory_may_be_imported_twice() -> Result<(), Error> {
                 (i32.add (i32.load $a (i32.const 8)) (i32.load $b (i32.const 12)))))"#,
     )?;
     let mut store = Store::new(&engine, ());
-    let memory = Memory::new(&mut store, MemoryType { minimum: 1, maximum: None })?;
+    let memory = Memory::new(&mut store, MemoryType::new(1, None))?;
     let instance = Instance::new(&mut store, &module, &[memory.into(), memory.into()])?;
     let f = instance.get_typed_func::<i32, i32>(&mut store, "f")?;
     assert_eq!(f.call(&mut store, 40)?, 43);

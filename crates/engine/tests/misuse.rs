@@ -8,8 +8,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use wasmprof_engine::*;
 
-const MEMORY: MemoryType = MemoryType { minimum: 1, maximum: Some(2) };
-const TABLE: TableType = TableType { element: RefType::FUNCREF, minimum: 1, maximum: Some(2) };
+const MEMORY: MemoryType = MemoryType::new(1, Some(2));
+const TABLE: TableType = TableType::new(RefType::FUNCREF, 1, Some(2));
 const GLOBAL: GlobalType = GlobalType { content: ValType::FUNCREF, mutable: true };
 
 fn engine() -> Engine {
@@ -422,8 +422,8 @@ fn a_memory_has_a_possible_size_and_stays_within_it() {
     for (minimum, maximum) in
         [(2, Some(1)), (65_537, None), (1 << 48, None), ((1 << 48) + 1, None), (u64::MAX, None)]
     {
-        let error = link_error(Memory::new(&mut *store, MemoryType { minimum, maximum }));
-        assert!(matches!(error, LinkError::ImpossibleSize { .. }), "{error}");
+        let error = link_error(Memory::new(&mut *store, MemoryType::new(minimum, maximum)));
+        assert!(matches!(error, LinkError::MemoryType { .. }), "{error}");
     }
     for pages in [2, 65_536, 1 << 48, u64::MAX] {
         let error = link_error(memory.grow(&mut *store, pages));

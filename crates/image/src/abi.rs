@@ -17,12 +17,13 @@
 //!          global imports     address of the value
 //!          memories           {base, address of the length}
 //!          tables             {base, address of the length}
+//!          tags               address of what stands for the tag
 //!          globals            the values of the module's own globals
 //!          type ids           the engine's number for each function type
 //!          function references
 //! ```
 
-use wasmprof_module::Module;
+use wasmprof_module::{IndexType, MemoryType, Module, PAGE_SIZE};
 
 /// Bytes in a pointer.
 pub const POINTER_SIZE: u32 = 8;
@@ -90,10 +91,49 @@ pub mod kind {
 pub mod memory {
     /// Address of the first byte; never changes.
     pub const BASE: u32 = 0;
-    /// Address of the current length in bytes, a `u64`.
+    /// Address of the current length in bytes, a `u64`. It never gets smaller,
+    /// and that of a shared memory gets larger while compiled code runs.
     pub const LENGTH: u32 = 8;
     /// Bytes of one.
     pub const SIZE: u32 = 16;
+}
+
+/// Bytes of inaccessible address space behind what a memory of
+/// [`Bounds::Guarded`] may grow to.
+///
+/// Hardly any access has a larger static offset: those are to statically known
+/// addresses of large memories.
+pub const GUARD_SIZE: u64 = 32 << 20;
+
+/// How accesses to a memory are kept inside it: what the runtime reserves, and
+/// the compiler relies on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bounds {
+    /// Every address that an index and a static offset can make is reserved,
+    /// and inaccessible beyond the length: no access needs a check.
+    Reserved,
+    /// [`GUARD_SIZE`] bytes are inaccessible behind what the memory may grow
+    /// to: an access that reaches no further than that from an index inside
+    /// the memory needs no other check.
+    Guarded,
+    /// Nothing can be relied on: every access needs an exact check.
+    Checked,
+}
+
+impl Bounds {
+    /// The bounds of memories of type `ty` where memories have guards, if the
+    /// type allows it, or have none.
+    pub fn of(ty: &MemoryType, guarded_memories: bool) -> Bounds {
+        // The accessible part of a memory ends with a page of the system. That
+        // is the end of the memory only if pages of WebAssembly are as large.
+        if !guarded_memories || ty.page_size() < PAGE_SIZE {
+            return Bounds::Checked;
+        }
+        match ty.index {
+            IndexType::I32 => Bounds::Reserved,
+            IndexType::I64 => Bounds::Guarded,
+        }
+    }
 }
 
 /// A table, imported or not.
@@ -118,6 +158,13 @@ pub mod func_ref {
     pub const KIND: u32 = 20;
     /// Bytes of one.
     pub const SIZE: u32 = 24;
+}
+
+/// An exception, behind an `exnref`.
+pub mod exception {
+    /// The first of the values that it carries, each of
+    /// [`VALUE_SIZE`](super::VALUE_SIZE) bytes.
+    pub const VALUES: u32 = 16;
 }
 
 /// What takes the place of a vmctx when a host function is called through a
@@ -181,6 +228,8 @@ pub enum BuiltinType {
     F32,
     /// `f64`
     F64,
+    /// `v128`
+    V128,
 }
 
 builtins! {
@@ -192,6 +241,14 @@ builtins! {
     MemoryCopy(Vmctx I32 I32 I64 I64 I64);
     /// `memory.init`: memory, segment, destination, source, length.
     MemoryInit(Vmctx I32 I32 I64 I64 I64);
+    /// `memory.atomic.notify`: memory, index, static offset, how many threads
+    /// at most; how many were woken.
+    MemoryNotify(Vmctx I32 I64 I64 I32) -> I32;
+    /// `memory.atomic.wait32`: memory, index, static offset, expected value,
+    /// timeout in nanoseconds; how it ended.
+    MemoryWait32(Vmctx I32 I64 I64 I32 I64) -> I32;
+    /// `memory.atomic.wait64`, likewise.
+    MemoryWait64(Vmctx I32 I64 I64 I64 I64) -> I32;
     /// `data.drop`: segment.
     DataDrop(Vmctx I32);
     /// `table.grow`: table, elements, first value; the old size, or -1.
@@ -204,6 +261,10 @@ builtins! {
     TableInit(Vmctx I32 I32 I64 I64 I64);
     /// `elem.drop`: segment.
     ElemDrop(Vmctx I32);
+    /// Makes an exception: tag; its address. The values are left to the caller.
+    ExceptionNew(Vmctx I32) -> I64;
+    /// Throws an exception. Does not return.
+    Throw(Vmctx I64);
     /// The deadline of the store is reached; returns if the program may go on.
     EpochDeadline(Vmctx);
     /// `f32.ceil`, where the processor has no instruction for it.
@@ -222,6 +283,29 @@ builtins! {
     F64Trunc(F64) -> F64;
     /// `f64.nearest`, likewise.
     F64Nearest(F64) -> F64;
+    /// `f32x4.ceil`, likewise.
+    F32x4Ceil(V128) -> V128;
+    /// `f32x4.floor`, likewise.
+    F32x4Floor(V128) -> V128;
+    /// `f32x4.trunc`, likewise.
+    F32x4Trunc(V128) -> V128;
+    /// `f32x4.nearest`, likewise.
+    F32x4Nearest(V128) -> V128;
+    /// `f64x2.ceil`, likewise.
+    F64x2Ceil(V128) -> V128;
+    /// `f64x2.floor`, likewise.
+    F64x2Floor(V128) -> V128;
+    /// `f64x2.trunc`, likewise.
+    F64x2Trunc(V128) -> V128;
+    /// `f64x2.nearest`, likewise.
+    F64x2Nearest(V128) -> V128;
+    /// `i8x16.shuffle`, likewise: two vectors, and for each byte of the result
+    /// its position in both, below 32.
+    I8x16Shuffle(V128 V128 V128) -> V128;
+    /// `f32x4.relaxed_madd` rounded once, likewise.
+    F32x4Fma(V128 V128 V128) -> V128;
+    /// `f64x2.relaxed_madd` rounded once, likewise.
+    F64x2Fma(V128 V128 V128) -> V128;
 }
 
 /// Offsets into the vmctx of the instances of one module.
@@ -231,6 +315,7 @@ pub struct VmctxLayout {
     global_imports: u32,
     memories: u32,
     tables: u32,
+    tags: u32,
     globals: u32,
     type_ids: u32,
     func_refs: u32,
@@ -251,6 +336,7 @@ impl VmctxLayout {
         let global_imports = array(module.imported_globals as usize, POINTER_SIZE, 8);
         let memories = array(module.memories.len(), memory::SIZE, 8);
         let tables = array(module.tables.len(), table::SIZE, 8);
+        let tags = array(module.tags.len(), POINTER_SIZE, 8);
         let own_globals = module.globals.len() - module.imported_globals as usize;
         let globals = array(own_globals, GLOBAL_SIZE, 16);
         let type_ids = array(module.types.len(), 4, 4);
@@ -260,6 +346,7 @@ impl VmctxLayout {
             global_imports,
             memories,
             tables,
+            tags,
             globals,
             type_ids,
             func_refs,
@@ -291,6 +378,11 @@ impl VmctxLayout {
     /// The [`table`] with this index.
     pub fn table(&self, index: u32) -> u32 {
         self.tables + index * table::SIZE
+    }
+
+    /// The pointer to what stands for the tag with this index.
+    pub fn tag(&self, index: u32) -> u32 {
+        self.tags + index * POINTER_SIZE
     }
 
     /// The value of the module's own global with this index, which counts the

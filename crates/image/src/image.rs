@@ -1,6 +1,6 @@
 //! The code image: machine code and everything that is known about it.
 
-use crate::{CodeOffset, LocationTable, Symbol, SymbolKind, TrapTable};
+use crate::{CodeOffset, HandlerTable, LocationTable, Symbol, SymbolKind, TrapTable};
 use std::borrow::Cow;
 use std::sync::Arc;
 use wasmprof_module::Module;
@@ -23,6 +23,8 @@ pub struct CodeImage {
     pub symbols: Vec<Symbol>,
     /// The instructions that may trap.
     pub traps: TrapTable,
+    /// The calls that catch exceptions.
+    pub handlers: HandlerTable,
     /// Where in the module the code came from.
     pub locations: LocationTable,
 }

@@ -12,6 +12,7 @@
 pub mod abi;
 mod address;
 mod agent;
+mod handler;
 mod image;
 mod location;
 mod symbol;
@@ -19,6 +20,7 @@ mod trap;
 
 pub use address::{CodeOffset, Pc};
 pub use agent::{AgentError, Agents, LoadedImage, ProfilingAgent};
+pub use handler::{Catch, HandlerTable};
 pub use image::CodeImage;
 pub use location::{LocId, Location, LocationTable};
 pub use symbol::{Symbol, SymbolKind};

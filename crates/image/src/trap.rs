@@ -74,8 +74,16 @@ trap_codes! {
     IntegerDivideByZero = 8, "integer divide by zero";
     /// A float without an integer value was converted.
     InvalidConversionToInteger = 9, "invalid conversion to integer";
+    /// A null reference was used where a reference to something is wanted.
+    NullReference = 11, "null reference";
+    /// A null reference was called.
+    NullFunctionReference = 12, "null function reference";
     /// Calls are nested too deeply for the stack.
     StackOverflow = 10, "call stack exhausted";
+    /// An atomic access of an address that is not a multiple of its size.
+    UnalignedAtomic = 13, "unaligned atomic";
+    /// A wait at an address of a memory that is not shared.
+    ExpectedSharedMemory = 14, "expected shared memory";
     /// The deadline of the store was reached. Not of the specification.
     Interrupt = 32, "interrupt";
     /// A memory could not grow, and its store wants a trap for that. Not of the

@@ -31,6 +31,15 @@ pub enum Error {
         /// What is wrong, in the words of the validator.
         message: String,
     },
+    /// The binary needs a proposal that is not supported.
+    Unsupported {
+        /// Where in the binary it is needed.
+        offset: WasmOffset,
+        /// The proposal.
+        proposal: &'static str,
+        /// What is wrong without it, in the words of the validator.
+        message: String,
+    },
     /// The text format could not be read; the message shows the line.
     Text(String),
     /// The input is text, but this build reads binaries only.
@@ -63,7 +72,7 @@ impl Error {
     /// Where in the binary the problem was found, if the place is known.
     pub fn offset(&self) -> Option<WasmOffset> {
         match self {
-            Error::Invalid { offset, .. } => Some(*offset),
+            Error::Invalid { offset, .. } | Error::Unsupported { offset, .. } => Some(*offset),
             _ => None,
         }
     }
@@ -75,6 +84,11 @@ impl fmt::Display for Error {
             Error::Invalid { offset, message } => {
                 write!(f, "invalid WebAssembly module: {message} (at byte {offset})")
             }
+            Error::Unsupported { offset, proposal, message } => write!(
+                f,
+                "the module needs the proposal \"{proposal}\", which is not supported: {message} \
+                 (at byte {offset})"
+            ),
             Error::Text(message) => write!(f, "invalid WebAssembly text: {message}"),
             Error::TextUnsupported => f.write_str(
                 "this looks like WebAssembly text, which this build cannot read; convert it to \

@@ -18,23 +18,28 @@ mod leb;
 mod module;
 mod names;
 mod parse;
+mod proposal;
 pub mod text;
+mod type_id;
+mod type_map;
 mod types;
 
-pub use const_expr::ConstExpr;
+pub use const_expr::{ConstExpr, ConstOp};
 pub use error::{Error, WasmOffset};
 pub use features::features;
 pub use module::{
-    Body, CustomSection, DataSegment, ElementItems, ElementSegment, Export, ExportKind, Global,
-    Import, Module, Parsed, SegmentMode, Table,
+    Body, CustomSection, DataSegment, ElementItem, ElementItems, ElementSegment, Export,
+    ExportKind, Global, Import, Module, Parsed, SegmentMode, Table,
 };
 pub use names::{Names, demangle};
+pub use type_id::TypeId;
+pub use type_map::TypeMap;
 pub use types::{
-    ExternType, FuncIndex, FuncType, GlobalType, HeapType, MemoryType, RefType, TableType,
-    TypeIndex, ValType,
+    ExternType, FuncIndex, FuncType, GlobalType, HeapType, IndexType, MemoryType, RefType,
+    TableType, TypeIndex, ValType,
 };
 
-/// Bytes in a page of linear memory.
+/// Bytes in a page of linear memory, unless its type says otherwise.
 pub const PAGE_SIZE: u64 = 65_536;
 
 /// The most elements that a table may ever have; growing past it fails.

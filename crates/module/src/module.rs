@@ -2,7 +2,7 @@
 
 use crate::{
     ConstExpr, Error, ExternType, FuncIndex, FuncType, GlobalType, MemoryType, Names, RefType,
-    TableType, TypeIndex, demangle, parse,
+    TableType, TypeId, TypeIndex, ValType, demangle, parse,
 };
 use std::borrow::Cow;
 use std::ops::Range;
@@ -15,7 +15,7 @@ use wasmparser::{ValidatorResources, WasmFeatures};
 pub struct Module {
     pub(crate) wasm: Vec<u8>,
     /// Function types, in the order of the type section.
-    pub types: Vec<FuncType>,
+    pub types: Vec<TypeId>,
     /// Imports, in the order of the import section.
     pub imports: Vec<Import>,
     /// The type of each function, imported ones first.
@@ -34,6 +34,11 @@ pub struct Module {
     pub globals: Vec<Global>,
     /// How many of the globals are imported.
     pub imported_globals: u32,
+    /// The type of each tag, imported ones first. Its parameters are the
+    /// values that an exception with the tag carries.
+    pub tags: Vec<TypeId>,
+    /// How many of the tags are imported.
+    pub imported_tags: u32,
     /// Exports, in the order of the export section.
     pub exports: Vec<Export>,
     /// The function that instantiation calls.
@@ -66,6 +71,8 @@ pub struct Import {
 pub struct Table {
     /// Its type.
     pub ty: TableType,
+    /// What its elements are at the start, if not null.
+    pub init: Option<ConstExpr>,
 }
 
 /// A global of a module.
@@ -97,10 +104,12 @@ pub enum ExportKind {
     Memory(u32),
     /// A global.
     Global(u32),
+    /// A tag.
+    Tag(u32),
 }
 
 /// When a segment is copied.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum SegmentMode {
     /// At instantiation, into the memory or table with this index.
     Active {
@@ -150,12 +159,21 @@ impl ElementItems {
     }
 
     /// The element at `index`, which must be below the length.
-    pub fn get(&self, index: usize) -> ConstExpr {
+    pub fn get(&self, index: usize) -> ElementItem<'_> {
         match self {
-            ElementItems::Functions(items) => ConstExpr::RefFunc(items[index]),
-            ElementItems::Expressions(items) => items[index],
+            ElementItems::Functions(items) => ElementItem::Function(items[index]),
+            ElementItems::Expressions(items) => ElementItem::Expression(&items[index]),
         }
     }
+}
+
+/// An element of a segment.
+#[derive(Clone, Copy, Debug)]
+pub enum ElementItem<'a> {
+    /// A reference to a function.
+    Function(FuncIndex),
+    /// The value of a constant expression.
+    Expression(&'a ConstExpr),
 }
 
 /// A data segment.
@@ -251,10 +269,16 @@ impl Module {
         for body in bodies {
             let (body, validator) = body.open(&module, crate::features(), allocations);
             let mut validator = validator.expect("the bodies are to be validated");
-            validator.validate(&body)?;
+            validator.validate(&body).map_err(|error| module.explain(error.into()))?;
             allocations = validator.into_allocations();
         }
         Ok(())
+    }
+
+    /// The error by which a body of the module was refused, with the proposal
+    /// that the module needs, if it is for want of one.
+    pub fn explain(&self, error: Error) -> Error {
+        crate::proposal::explain(&self.wasm, error)
     }
 
     /// The binary that the module was parsed from.
@@ -263,8 +287,18 @@ impl Module {
     }
 
     /// The type of a function.
-    pub fn function_type(&self, index: FuncIndex) -> &FuncType {
-        &self.types[self.functions[index.index()].index()]
+    pub fn function_type(&self, index: FuncIndex) -> &'static FuncType {
+        self.function_type_id(index).func_type()
+    }
+
+    /// The number of the type of a function.
+    pub fn function_type_id(&self, index: FuncIndex) -> TypeId {
+        self.types[self.functions[index.index()].index()]
+    }
+
+    /// A type that an instruction of the module names.
+    pub fn val_type(&self, ty: wasmparser::ValType) -> ValType {
+        parse::val_type(&self.types, ty)
     }
 
     /// Whether a function comes from outside.
@@ -328,6 +362,9 @@ impl Module {
             ExportKind::Table(index) => ExternType::Table(self.tables[index as usize].ty),
             ExportKind::Memory(index) => ExternType::Memory(self.memories[index as usize]),
             ExportKind::Global(index) => ExternType::Global(self.globals[index as usize].ty),
+            ExportKind::Tag(index) => {
+                ExternType::Tag(self.tags[index as usize].func_type().clone())
+            }
         }
     }
 }

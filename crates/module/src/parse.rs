@@ -8,8 +8,8 @@ use crate::module::{
     Import, Module, Parsed, SegmentMode, Table,
 };
 use crate::{
-    ConstExpr, Error, ExternType, FuncIndex, FuncType, GlobalType, HeapType, MemoryType, RefType,
-    TableType, TypeIndex, ValType, features,
+    ConstExpr, Error, ExternType, FuncIndex, FuncType, GlobalType, HeapType, IndexType, MemoryType,
+    PAGE_SIZE, RefType, TableType, TypeId, TypeIndex, ValType, features, proposal,
 };
 use std::ops::Range;
 use std::sync::OnceLock;
@@ -19,10 +19,21 @@ use wasmparser::{ValidPayload, Validator};
 /// Parses a binary; see [`Module::parse`] and, for whether the bodies are to be
 /// validated, [`Module::parse_unchecked`].
 pub(crate) fn module(wasm: Vec<u8>, check_bodies: bool) -> Result<Parsed, Error> {
+    match sections(&wasm, check_bodies) {
+        Ok((mut module, bodies)) => {
+            module.wasm = wasm;
+            Ok(Parsed { module, bodies })
+        }
+        Err(error) => Err(proposal::explain(&wasm, error)),
+    }
+}
+
+/// The sections of a binary, and the bodies in it.
+fn sections(wasm: &[u8], check_bodies: bool) -> Result<(Module, Vec<Body>), Error> {
     if u32::try_from(wasm.len()).is_err() {
         return Err(Error::TooLarge { size: wasm.len() });
     }
-    if Parser::is_component(&wasm) {
+    if Parser::is_component(wasm) {
         return Err(Error::Component);
     }
     let mut module = Module {
@@ -37,6 +48,8 @@ pub(crate) fn module(wasm: Vec<u8>, check_bodies: bool) -> Result<Parsed, Error>
         imported_memories: 0,
         globals: Vec::new(),
         imported_globals: 0,
+        tags: Vec::new(),
+        imported_tags: 0,
         exports: Vec::new(),
         start: None,
         elements: Vec::new(),
@@ -49,7 +62,7 @@ pub(crate) fn module(wasm: Vec<u8>, check_bodies: bool) -> Result<Parsed, Error>
     let mut validator = Validator::new_with_features(features());
     let mut parser = Parser::new(0);
     parser.set_features(features());
-    for payload in parser.parse_all(&wasm) {
+    for payload in parser.parse_all(wasm) {
         let payload = payload?;
         if let ValidPayload::Func(validator, body) = validator.payload(&payload)? {
             let index = FuncIndex(module.imported_functions + bodies.len() as u32);
@@ -60,8 +73,7 @@ pub(crate) fn module(wasm: Vec<u8>, check_bodies: bool) -> Result<Parsed, Error>
     }
     module.escaping.sort_unstable();
     module.escaping.dedup();
-    module.wasm = wasm;
-    Ok(Parsed { module, bodies })
+    Ok((module, bodies))
 }
 
 fn section(module: &mut Module, payload: Payload<'_>) -> Result<(), Error> {
@@ -69,7 +81,8 @@ fn section(module: &mut Module, payload: Payload<'_>) -> Result<(), Error> {
         Payload::TypeSection(reader) => {
             for group in reader {
                 for ty in group?.into_types() {
-                    module.types.push(func_type(ty.unwrap_func()));
+                    let ty = func_type(&module.types, ty.unwrap_func());
+                    module.types.push(TypeId::of(&ty));
                 }
             }
         }
@@ -85,7 +98,14 @@ fn section(module: &mut Module, payload: Payload<'_>) -> Result<(), Error> {
         }
         Payload::TableSection(reader) => {
             for table in reader {
-                module.tables.push(Table { ty: table_type(&table?.ty) });
+                let table = table?;
+                let init = match &table.init {
+                    wasmparser::TableInit::RefNull => None,
+                    wasmparser::TableInit::Expr(expr) => Some(ConstExpr::read(expr)?),
+                };
+                init.iter().for_each(|init| escape(module, init));
+                let ty = table_type(&module.types, &table.ty);
+                module.tables.push(Table { ty, init });
             }
         }
         Payload::MemorySection(reader) => {
@@ -97,8 +117,9 @@ fn section(module: &mut Module, payload: Payload<'_>) -> Result<(), Error> {
             for global in reader {
                 let global = global?;
                 let init = ConstExpr::read(&global.init_expr)?;
-                escape(module, init);
-                module.globals.push(Global { ty: global_type(&global.ty), init: Some(init) });
+                escape(module, &init);
+                let ty = global_type(&module.types, &global.ty);
+                module.globals.push(Global { ty, init: Some(init) });
             }
         }
         Payload::ExportSection(reader) => {
@@ -112,9 +133,15 @@ fn section(module: &mut Module, payload: Payload<'_>) -> Result<(), Error> {
                     ExternalKind::Table => ExportKind::Table(export.index),
                     ExternalKind::Memory => ExportKind::Memory(export.index),
                     ExternalKind::Global => ExportKind::Global(export.index),
+                    ExternalKind::Tag => ExportKind::Tag(export.index),
                     other => unreachable!("{other:?} is not in our features"),
                 };
                 module.exports.push(Export { name: export.name.into(), kind });
+            }
+        }
+        Payload::TagSection(reader) => {
+            for tag in reader {
+                module.tags.push(module.types[tag?.func_type_idx as usize]);
             }
         }
         Payload::StartSection { func, .. } => {
@@ -157,11 +184,11 @@ fn add_import(module: &mut Module, import: wasmparser::Import<'_>) -> Result<(),
         TypeRef::Func(ty) => {
             module.functions.push(TypeIndex(ty));
             module.imported_functions += 1;
-            ExternType::Func(module.types[ty as usize].clone())
+            ExternType::Func(module.types[ty as usize].func_type().clone())
         }
         TypeRef::Table(ty) => {
-            let ty = table_type(&ty);
-            module.tables.push(Table { ty });
+            let ty = table_type(&module.types, &ty);
+            module.tables.push(Table { ty, init: None });
             module.imported_tables += 1;
             ExternType::Table(ty)
         }
@@ -172,10 +199,16 @@ fn add_import(module: &mut Module, import: wasmparser::Import<'_>) -> Result<(),
             ExternType::Memory(ty)
         }
         TypeRef::Global(ty) => {
-            let ty = global_type(&ty);
+            let ty = global_type(&module.types, &ty);
             module.globals.push(Global { ty, init: None });
             module.imported_globals += 1;
             ExternType::Global(ty)
+        }
+        TypeRef::Tag(ty) => {
+            let ty = module.types[ty.func_type_idx as usize];
+            module.tags.push(ty);
+            module.imported_tags += 1;
+            ExternType::Tag(ty.func_type().clone())
         }
         other => unreachable!("{other:?} is not in our features"),
     };
@@ -205,10 +238,10 @@ fn add_element(module: &mut Module, element: wasmparser::Element<'_>) -> Result<
             let mut items = Vec::new();
             for expr in reader {
                 let expr = ConstExpr::read(&expr?)?;
-                escape(module, expr);
+                escape(module, &expr);
                 items.push(expr);
             }
-            (ref_type(ty), ElementItems::Expressions(items))
+            (ref_type(&module.types, ty), ElementItems::Expressions(items))
         }
     };
     module.elements.push(ElementSegment { mode, ty, items });
@@ -216,49 +249,74 @@ fn add_element(module: &mut Module, element: wasmparser::Element<'_>) -> Result<
 }
 
 /// A function that a constant expression refers to can be called from anywhere.
-fn escape(module: &mut Module, expr: ConstExpr) {
-    if let ConstExpr::RefFunc(index) = expr {
-        module.escaping.push(index);
-    }
+fn escape(module: &mut Module, expr: &ConstExpr) {
+    module.escaping.extend(expr.functions());
 }
 
 fn usize_range(range: Range<u64>) -> Range<usize> {
     range.start as usize..range.end as usize
 }
 
-fn func_type(ty: &wasmparser::FuncType) -> FuncType {
-    let convert = |types: &[wasmparser::ValType]| -> Vec<ValType> {
-        types.iter().map(|ty| ValType::from(*ty)).collect()
+/// The next type of a module that has `types` already.
+fn func_type(types: &[TypeId], ty: &wasmparser::FuncType) -> FuncType {
+    let convert = |list: &[wasmparser::ValType]| -> Vec<ValType> {
+        list.iter().map(|ty| val_type(types, *ty)).collect()
     };
     FuncType::new(convert(ty.params()), convert(ty.results()))
 }
 
-fn table_type(ty: &wasmparser::TableType) -> TableType {
-    TableType { element: ref_type(ty.element_type), minimum: ty.initial, maximum: ty.maximum }
+fn table_type(types: &[TypeId], ty: &wasmparser::TableType) -> TableType {
+    TableType {
+        element: ref_type(types, ty.element_type),
+        minimum: ty.initial,
+        maximum: ty.maximum,
+        index: index_type(ty.table64),
+    }
 }
 
 fn memory_type(ty: &wasmparser::MemoryType) -> MemoryType {
-    MemoryType { minimum: ty.initial, maximum: ty.maximum }
+    let default = PAGE_SIZE.trailing_zeros();
+    MemoryType {
+        minimum: ty.initial,
+        maximum: ty.maximum,
+        index: index_type(ty.memory64),
+        shared: ty.shared,
+        page_size_log2: ty.page_size_log2.unwrap_or(default) as u8,
+    }
 }
 
-fn global_type(ty: &wasmparser::GlobalType) -> GlobalType {
-    GlobalType { content: ty.content_type.into(), mutable: ty.mutable }
+fn index_type(wide: bool) -> IndexType {
+    if wide { IndexType::I64 } else { IndexType::I32 }
 }
 
-fn ref_type(ty: wasmparser::RefType) -> RefType {
-    let heap = if ty.is_extern_ref() { HeapType::Extern } else { HeapType::Func };
+fn global_type(types: &[TypeId], ty: &wasmparser::GlobalType) -> GlobalType {
+    GlobalType { content: val_type(types, ty.content_type), mutable: ty.mutable }
+}
+
+fn ref_type(types: &[TypeId], ty: wasmparser::RefType) -> RefType {
+    use wasmparser::{AbstractHeapType, HeapType as Theirs, UnpackedIndex};
+    let heap = match ty.heap_type() {
+        Theirs::Abstract { shared: false, ty } => match ty {
+            AbstractHeapType::Func => HeapType::Func,
+            AbstractHeapType::Extern => HeapType::Extern,
+            AbstractHeapType::Exn => HeapType::Exn,
+            AbstractHeapType::NoExn => HeapType::NoExn,
+            other => unreachable!("{other:?} is not in our features"),
+        },
+        Theirs::Concrete(UnpackedIndex::Module(index)) => HeapType::Concrete(types[index as usize]),
+        other => unreachable!("{other:?} is not in our features"),
+    };
     RefType { nullable: ty.is_nullable(), heap }
 }
 
-impl From<wasmparser::ValType> for ValType {
-    fn from(ty: wasmparser::ValType) -> ValType {
-        match ty {
-            wasmparser::ValType::I32 => ValType::I32,
-            wasmparser::ValType::I64 => ValType::I64,
-            wasmparser::ValType::F32 => ValType::F32,
-            wasmparser::ValType::F64 => ValType::F64,
-            wasmparser::ValType::V128 => ValType::V128,
-            wasmparser::ValType::Ref(ty) => ValType::Ref(ref_type(ty)),
-        }
+/// A type of a module with these `types`, which has been validated.
+pub(crate) fn val_type(types: &[TypeId], ty: wasmparser::ValType) -> ValType {
+    match ty {
+        wasmparser::ValType::I32 => ValType::I32,
+        wasmparser::ValType::I64 => ValType::I64,
+        wasmparser::ValType::F32 => ValType::F32,
+        wasmparser::ValType::F64 => ValType::F64,
+        wasmparser::ValType::V128 => ValType::V128,
+        wasmparser::ValType::Ref(ty) => ValType::Ref(ref_type(types, ty)),
     }
 }

@@ -1,33 +1,45 @@
-//! Entering compiled code, and leaving it in disorder: traps, errors, panics.
+//! Entering compiled code, and leaving it in disorder: traps, errors, panics,
+//! exceptions.
 //!
 //! An entry goes through a stub that stores in the store context where to
 //! resume. Whoever raises an error leaves it in the store, and resumes there:
-//! compiled frames and the shims of host functions have nothing to drop.
+//! compiled frames and the shims of host functions have nothing to drop. An
+//! exception resumes in the compiled frame that catches it instead.
 //! Stacks are walked here, by frame pointer, in ordinary code.
 
-use crate::code::{CodePlace, place_at};
+use crate::code::{self, CodePlace, place_at};
 use crate::error::resource;
 use crate::host_error::error_of;
 use crate::store::{Pending, StoreOpaque};
-use crate::sys::{arch, stack};
-use crate::vm::{FuncRef, StoreContext, Value};
-use crate::{Backtrace, BoxError, Error, Trap};
+use crate::sys::arch::{self, Handler};
+use crate::sys::stack;
+use crate::vm::{ExceptionData, FuncRef, StoreContext, Value, VmctxHead};
+use crate::{Backtrace, BoxError, Error, Exception, Trap};
 use std::cell::Cell;
+use std::ptr::NonNull;
 use wasmprof_image::{Pc, TrapCode};
 
 /// What is left of the stack for host functions and for what handles a trap.
 const HOST_STACK: usize = 128 * 1024;
 
+/// What entering compiled code needs to know of a thread.
+struct Thread {
+    /// The store whose compiled code was entered last, if it has not been left.
+    current: Cell<*mut StoreContext>,
+    /// The lowest stack address for compiled code, whatever a store allows; 0
+    /// until the thread has its signal stack.
+    lowest: Cell<usize>,
+}
+
 thread_local! {
-    /// The store whose compiled code was entered last on this thread, if it
-    /// has not been left.
-    static CURRENT: Cell<*mut StoreContext> = const { Cell::new(std::ptr::null_mut()) };
+    static THREAD: Thread =
+        const { Thread { current: Cell::new(std::ptr::null_mut()), lowest: Cell::new(0) } };
 }
 
 /// The store whose compiled code is running on this thread, or null. Safe in a
 /// signal handler.
 pub(crate) fn current() -> *mut StoreContext {
-    CURRENT.get()
+    THREAD.with(|thread| thread.current.get())
 }
 
 /// `(code, vmctx, store context, values) -> raised`: see the compiler's stubs.
@@ -50,40 +62,91 @@ pub(crate) unsafe fn enter(
     function: FuncRef,
     values: *mut Value,
 ) -> Result<(), Error> {
-    stack::ensure_signal_stack().map_err(|error| resource("a signal stack".to_owned(), error))?;
-    let context = store.cast::<StoreContext>();
-    // SAFETY: the store context is the first field of the store, which is
-    // alive, and nothing else uses it while its compiled code is not running.
-    // The stub is what the caller says.
-    let raised = unsafe {
-        let outer = *context;
-        (*context).outer = if outer.handler_pc == 0 { std::ptr::null() } else { &raw const outer };
-        (*context).exit_sp = 0;
-        if CURRENT.get() != context {
-            (*context).stack_limit = stack_limit((*store).max_wasm_stack());
+    let raised = THREAD.with(|thread| {
+        if thread.lowest.get() == 0 {
+            prepare(thread)?;
         }
-        let previous = CURRENT.replace(context);
-        let entry: Entry = std::mem::transmute(entry);
-        let raised = entry(function.code, function.vmctx, context, values);
-        CURRENT.set(previous);
-        *context = outer;
-        raised != 0
-    };
+        // SAFETY: by the contract; the thread is prepared.
+        Ok::<bool, Error>(unsafe { run(thread, store, entry, function, values) })
+    })?;
     if !raised {
         return Ok(());
     }
     // SAFETY: the store is alive, and compiled code has been left.
-    match unsafe { (*store).pending.take() } {
-        Some(Pending::Error(error)) => Err(error),
-        Some(Pending::Panic(payload)) => std::panic::resume_unwind(payload),
-        None => unreachable!("an error was raised without being left in the store"),
+    Err(unsafe { failure(store) })
+}
+
+/// Runs the stub; returns whether something was raised.
+///
+/// # Safety
+///
+/// As [`enter`].
+#[inline]
+unsafe fn run(
+    thread: &Thread,
+    store: *mut StoreOpaque,
+    entry: usize,
+    function: FuncRef,
+    values: *mut Value,
+) -> bool {
+    let context = store.cast::<StoreContext>();
+    // SAFETY: the store context is the first field of the store, which is
+    // alive, and nothing else uses it while its compiled code is not running.
+    // The stub is what the caller says.
+    unsafe {
+        let entry: Entry = std::mem::transmute(entry);
+        let previous = thread.current.replace(context);
+        let raised = if (*context).handler_sp == 0 {
+            (*context).stack_limit = stack_limit(thread, store);
+            let raised = entry(function.code, function.vmctx, context, values);
+            (*context).handler_sp = 0;
+            (*context).exit_sp = 0;
+            raised
+        } else {
+            // A host function called by this store's compiled code enters again.
+            let outer = *context;
+            (*context).outer = &raw const outer;
+            (*context).exit_sp = 0;
+            if previous != context {
+                (*context).stack_limit = stack_limit(thread, store);
+            }
+            let raised = entry(function.code, function.vmctx, context, values);
+            *context = outer;
+            raised
+        };
+        thread.current.set(previous);
+        raised != 0
     }
 }
 
+/// Gives the thread a signal stack, and finds out where its stack ends.
+#[cold]
+fn prepare(thread: &Thread) -> Result<(), Error> {
+    stack::ensure_signal_stack().map_err(|error| resource("a signal stack".to_owned(), error))?;
+    thread.lowest.set(stack::lowest_address() + HOST_STACK);
+    Ok(())
+}
+
 /// The lowest stack address for compiled code that is entered now.
-fn stack_limit(max_wasm_stack: usize) -> usize {
-    let wanted = arch::stack_pointer().saturating_sub(max_wasm_stack);
-    wanted.max(stack::lowest_address() + HOST_STACK)
+fn stack_limit(thread: &Thread, store: *mut StoreOpaque) -> usize {
+    // SAFETY: the store is that of the caller, who owns it.
+    let most = unsafe { (*store).max_wasm_stack() };
+    arch::stack_pointer().saturating_sub(most).max(thread.lowest.get())
+}
+
+/// What was raised, taken out of the store; a panic goes on.
+///
+/// # Safety
+///
+/// The store must be alive, and something must have been raised.
+#[cold]
+unsafe fn failure(store: *mut StoreOpaque) -> Error {
+    // SAFETY: by the contract.
+    match unsafe { (*store).pending.take() } {
+        Some(Pending::Error(error)) => error,
+        Some(Pending::Panic(payload)) => std::panic::resume_unwind(payload),
+        None => unreachable!("an error was raised without being left in the store"),
+    }
 }
 
 /// Where the signal handler has a trapping thread continue.
@@ -99,7 +162,22 @@ unsafe extern "C" fn landing(pc: usize, fp: usize, code: u32, store: *mut StoreC
     // `fp` is its frame pointer and the entry is below it.
     unsafe {
         leave_trap(store, code, Some((pc, fp)));
-        arch::resume(store)
+        resume_entry(store)
+    }
+}
+
+/// Resumes the innermost entry, which finds in the store why.
+///
+/// # Safety
+///
+/// The entry must be below on this stack, and no frame above it may have
+/// anything left to drop.
+unsafe fn resume_entry(store: *const StoreContext) -> ! {
+    // SAFETY: the entry stub has stored its handler and has not returned, by
+    // the contract.
+    unsafe {
+        let StoreContext { handler_sp: sp, handler_fp: fp, handler_pc: pc, .. } = *store;
+        arch::resume(Handler { sp, fp, pc }, 0)
     }
 }
 
@@ -113,7 +191,7 @@ pub(crate) unsafe fn raise_trap(store: *mut StoreContext, code: TrapCode) -> ! {
     // SAFETY: by the contract.
     unsafe {
         leave_trap(store, code, None);
-        arch::resume(store)
+        resume_entry(store)
     }
 }
 
@@ -132,8 +210,96 @@ pub(crate) enum Failure {
 pub(crate) unsafe fn raise(store: *mut StoreContext, failure: Failure) -> ! {
     // SAFETY: by the contract.
     unsafe {
-        leave_failure(store, failure);
-        arch::resume(store)
+        match leave_failure(store, failure) {
+            Some(exception) => throw(store, exception),
+            None => resume_entry(store),
+        }
+    }
+}
+
+/// Throws an exception: goes on at the innermost call that catches it, or else
+/// leaves the innermost entry with it as an error.
+///
+/// # Safety
+///
+/// As [`raise_trap`]; the exception must be alive and belong to the store.
+pub(crate) unsafe fn throw(store: *mut StoreContext, exception: NonNull<ExceptionData>) -> ! {
+    // SAFETY: by the contract.
+    unsafe {
+        if let Some(handler) = find_handler(store, exception) {
+            arch::resume(handler, exception.as_ptr() as usize);
+        }
+        leave_exception(store, exception);
+        resume_entry(store)
+    }
+}
+
+/// The handler of the innermost call that catches an exception, among the
+/// compiled frames since the innermost entry.
+unsafe fn find_handler(
+    store: *const StoreContext,
+    exception: NonNull<ExceptionData>,
+) -> Option<Handler> {
+    // SAFETY: the exit is recorded, and compiled code keeps frame pointers. The
+    // frames are waiting for their calls to return.
+    unsafe {
+        let mut return_address = arch::return_address_below((*store).exit_sp);
+        let mut fp = (*store).exit_fp;
+        loop {
+            let caught = code::catches_at(Pc(return_address), |frame_size, catches, base| {
+                let sp = fp - frame_size as usize;
+                let catch = catches.iter().find(|catch| {
+                    let vmctx = *((sp + catch.vmctx as usize) as *const *mut VmctxHead);
+                    catch.tag.is_none_or(|tag| {
+                        (*(*vmctx).instance).tags[tag as usize] == exception.as_ref().tag
+                    })
+                })?;
+                Some(Handler { sp, fp, pc: base + catch.handler.index() })
+            })?;
+            if caught.is_some() {
+                return caught;
+            }
+            (fp, return_address) = arch::caller_frame(fp);
+        }
+    }
+}
+
+/// Leaves an exception that nothing catches in the store.
+#[inline(never)]
+unsafe fn leave_exception(store: *mut StoreContext, exception: NonNull<ExceptionData>) {
+    // SAFETY: the callers' contract.
+    unsafe {
+        let backtrace = backtrace(store, None);
+        let store = &mut *store.cast::<StoreOpaque>();
+        let exception = Exception::caught(store, exception, backtrace);
+        store.pending = Some(Pending::Error(exception.into()));
+    }
+}
+
+/// Calls `visit` with each word of the stack between here and the outermost
+/// entry of a store, and with the registers that calls preserve: whatever
+/// compiled code works with is among them.
+///
+/// # Safety
+///
+/// The entries of the store, if there are any, must be on this thread's stack.
+#[inline(never)]
+pub(crate) unsafe fn each_word_since_entry(store: &StoreContext, mut visit: impl FnMut(usize)) {
+    let registers = std::hint::black_box(arch::preserved_registers());
+    registers.into_iter().for_each(&mut visit);
+    let mut top = store.handler_sp;
+    let mut entry = store.outer;
+    // SAFETY: what an entry has saved is alive until it returns.
+    while let Some(saved) = unsafe { entry.as_ref() } {
+        top = saved.handler_sp;
+        entry = saved.outer;
+    }
+    let mut at = arch::stack_pointer() & !7;
+    while at < top {
+        // SAFETY: the stack between the stack pointer and a live frame is
+        // readable, whatever its words mean.
+        visit(unsafe { (at as *const usize).read_volatile() });
+        at += 8;
     }
 }
 
@@ -148,16 +314,26 @@ unsafe fn leave_trap(store: *mut StoreContext, code: TrapCode, at: Option<(usize
     }
 }
 
+/// Leaves a failure in the store, or returns the exception to throw.
 #[inline(never)]
-unsafe fn leave_failure(store: *mut StoreContext, failure: Failure) {
+unsafe fn leave_failure(
+    store: *mut StoreContext,
+    failure: Failure,
+) -> Option<NonNull<ExceptionData>> {
     // SAFETY: the callers' contract.
     unsafe {
         let pending = match failure {
             Failure::Panic(payload) => Pending::Panic(payload),
-            Failure::Error(error) => Pending::Error(error_of(error, || backtrace(store, None))),
+            Failure::Error(error) => match error_of(error, || backtrace(store, None)) {
+                Error::Exception(exception) => {
+                    return Some(exception.into_data(&mut *store.cast::<StoreOpaque>()));
+                }
+                error => Pending::Error(error),
+            },
         };
         (*store.cast::<StoreOpaque>()).pending = Some(pending);
     }
+    None
 }
 
 /// The compiled functions that are running, from the frame `at` (program

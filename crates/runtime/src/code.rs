@@ -9,7 +9,7 @@ use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use wasmprof_image::{Agents, CodeImage, CodeOffset, LoadedImage, Pc, TrapCode};
+use wasmprof_image::{Agents, Catch, CodeImage, CodeOffset, LoadedImage, Pc, TrapCode};
 
 /// A code image mapped executable. Its agents know of it while it lives.
 pub(crate) struct Code {
@@ -138,6 +138,22 @@ fn with_code_at<R>(pc: Pc, read: impl FnOnce(*const Code, CodeOffset) -> R) -> O
 pub(crate) fn trap_at(pc: Pc) -> Option<TrapCode> {
     // SAFETY: listed code is alive while a reader is counted.
     with_code_at(pc, |code, offset| unsafe { &(*code).image }.traps.get(offset)).flatten()
+}
+
+/// Calls `visit` with the size of the frame, the catches and the address of the
+/// code for the call that returns to `return_address`. What catches nothing is
+/// a call with no catches. `None` if there is no compiled code.
+pub(crate) fn catches_at<R>(
+    return_address: Pc,
+    visit: impl FnOnce(u32, &[Catch], usize) -> Option<R>,
+) -> Option<Option<R>> {
+    // A call may be the last instruction of its code.
+    with_code_at(Pc(return_address.0 - 1), |code, offset| {
+        // SAFETY: listed code is alive while a reader is counted.
+        let code = unsafe { &*code };
+        let (frame_size, catches) = code.image.handlers.get(CodeOffset(offset.0 + 1))?;
+        visit(frame_size, catches, code.memory.base() as usize)
+    })
 }
 
 /// The compiled code at `pc`, which must be in a frame of the current thread:

@@ -1,15 +1,14 @@
-//! What all stores of a program share: types, stubs, agents.
+//! What all stores of a program share: stubs, agents.
 
 use crate::code::Code;
 use crate::error::resource;
 use crate::sys::signals;
 use crate::{BoxError, Error};
-use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use wasmprof_image::{Agents, CodeImage};
-use wasmprof_module::{FuncType, Parsed};
+use wasmprof_module::{FuncType, Parsed, TypeId, TypeMap};
 
 /// Makes the code that an engine runs.
 ///
@@ -45,6 +44,8 @@ pub struct RuntimeConfig {
     /// Whether code relies on a guard behind each memory; see the compiler's
     /// option of the same name, with which it must agree.
     pub guarded_memories: bool,
+    /// Whether code looks at the epoch; see the compiler's option.
+    pub epoch_interruption: bool,
     /// Who is told of code.
     pub agents: Agents,
     /// Who makes the code.
@@ -102,22 +103,14 @@ struct Inner {
     max_wasm_stack: usize,
     guarded_memories: bool,
     agents: Arc<Agents>,
+    epoch_interruption: bool,
     compiler: Box<dyn Compile>,
-    types: Mutex<Types>,
-    stubs: Mutex<HashMap<u32, Stubs>>,
+    stubs: TypeMap<Stubs>,
     /// How often the epoch was incremented; compiled code reads it.
     epoch: AtomicU64,
 }
 
-/// Every function type that a program has met, numbered.
-#[derive(Default)]
-struct Types {
-    ids: HashMap<Arc<FuncType>, u32>,
-    types: Vec<Arc<FuncType>>,
-}
-
 /// Addresses of the stubs for a type, and what keeps them mapped.
-#[derive(Clone)]
 pub(crate) struct Stubs {
     pub(crate) entry: usize,
     pub(crate) host_adapter: usize,
@@ -143,10 +136,10 @@ impl Engine {
         let inner = Inner {
             max_wasm_stack: config.max_wasm_stack,
             guarded_memories: config.guarded_memories,
+            epoch_interruption: config.epoch_interruption,
             agents: Arc::new(config.agents),
             compiler: config.compiler,
-            types: Mutex::default(),
-            stubs: Mutex::default(),
+            stubs: TypeMap::new(),
             epoch: AtomicU64::new(0),
         };
         Ok(Engine { inner: Arc::new(inner) })
@@ -161,6 +154,11 @@ impl Engine {
     /// interrupted. It may be called from any thread and in a signal handler.
     pub fn increment_epoch(&self) {
         self.inner.epoch.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether programs are interrupted when a deadline is reached.
+    pub(crate) fn epoch_interruption(&self) -> bool {
+        self.inner.epoch_interruption
     }
 
     pub(crate) fn epoch(&self) -> u64 {
@@ -188,32 +186,20 @@ impl Engine {
         self.inner.agents.clone()
     }
 
-    /// The number of a type: the same for equal types, and only for those.
-    pub(crate) fn type_id(&self, ty: &FuncType) -> u32 {
-        let mut types = lock(&self.inner.types);
-        if let Some(id) = types.ids.get(ty) {
-            return *id;
-        }
-        let id = types.types.len() as u32;
-        let ty = Arc::new(ty.clone());
-        types.types.push(ty.clone());
-        types.ids.insert(ty, id);
-        id
-    }
-
-    /// The type with this number.
-    pub(crate) fn func_type(&self, id: u32) -> Arc<FuncType> {
-        lock(&self.inner.types).types[id as usize].clone()
-    }
-
     /// The stubs for a type, which are made the first time.
-    pub(crate) fn stubs(&self, type_id: u32) -> Result<Stubs, Error> {
-        if let Some(stubs) = lock(&self.inner.stubs).get(&type_id) {
-            return Ok(stubs.clone());
+    #[inline]
+    pub(crate) fn stubs(&self, type_id: TypeId) -> Result<&Stubs, Error> {
+        match self.inner.stubs.get(type_id) {
+            Some(stubs) => Ok(stubs),
+            None => self.make_stubs(type_id),
         }
+    }
+
+    #[cold]
+    fn make_stubs(&self, type_id: TypeId) -> Result<&Stubs, Error> {
         // Two threads may both make them; the second ones are dropped.
-        let ty = self.func_type(type_id);
-        let image = self.inner.compiler.compile_stubs(&ty).map_err(Error::Compile)?;
+        let image =
+            self.inner.compiler.compile_stubs(type_id.func_type()).map_err(Error::Compile)?;
         let starts: Vec<_> = image.symbols.iter().map(|symbol| symbol.start).collect();
         let code = Code::load(image, self.agents())
             .map_err(|error| resource("executable memory".to_owned(), error))?;
@@ -226,13 +212,8 @@ impl Engine {
             dynamic_host: code.address(dynamic_host),
             _code: code,
         };
-        Ok(lock(&self.inner.stubs).entry(type_id).or_insert(stubs).clone())
+        Ok(self.inner.stubs.insert(type_id, stubs))
     }
-}
-
-/// What a panicking thread was doing to these is finished or not begun.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl fmt::Debug for Engine {

@@ -5,12 +5,17 @@
 //! store at the entry of each function and at the head of each loop, and calls
 //! [`deadline_reached`]. Who counts, and how often, is left to the embedder.
 
+use crate::call::Failure;
 use crate::host::settle;
 use crate::store::{Store, StoreInner, StoreMut, StoreOpaque};
-use crate::vm::VmctxHead;
+use crate::vm::{StoreContext, VmctxHead};
 use crate::{BoxError, Error};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::time::Duration;
 use wasmprof_image::TrapCode;
+
+/// How often a program that waits looks at the epoch.
+const WAIT_SLICE: Duration = Duration::from_millis(10);
 
 /// How a program goes on whose store has reached its deadline; see
 /// [`Store::epoch_deadline_callback`].
@@ -139,19 +144,59 @@ impl StoreOpaque {
 /// `vmctx` must be the one that compiled code passes, which has recorded its
 /// exit.
 pub(crate) unsafe fn deadline_reached(vmctx: *mut VmctxHead) {
-    let reached = || -> Result<(), BoxError> {
-        // SAFETY: compiled code runs for a store that is borrowed mutably by
-        // whoever entered it, and is waiting for this call.
-        unsafe {
-            let store = (*vmctx).store.cast::<StoreOpaque>();
-            match (*store).on_epoch {
-                Some(call_back) => Ok(call_back(store)?),
-                None => Err(TrapCode::Interrupt.into()),
-            }
+    // SAFETY: compiled code runs for a store that is borrowed mutably by
+    // whoever entered it, and is waiting for this call. Nothing is left to drop.
+    unsafe {
+        let store = (*vmctx).store.cast::<StoreOpaque>();
+        settle(vmctx, catch_unwind(AssertUnwindSafe(|| reached(store))))
+    }
+}
+
+/// How often a program that waits asks whether it may go on, if ever.
+///
+/// # Safety
+///
+/// The store must be alive.
+pub(crate) unsafe fn how_often(store: *const StoreContext) -> Option<Duration> {
+    // SAFETY: by the contract; the store context is the start of the store.
+    let store = unsafe { &*store.cast::<StoreOpaque>() };
+    store.engine.epoch_interruption().then_some(WAIT_SLICE)
+}
+
+/// Whether a program that waits may go on: if not, why.
+///
+/// # Safety
+///
+/// Compiled code must run for the store, and wait for this call.
+pub(crate) unsafe fn check(store: *mut StoreContext) -> Result<(), Failure> {
+    let store = store.cast::<StoreOpaque>();
+    // SAFETY: by the contract, the store is borrowed mutably by whoever entered
+    // compiled code.
+    let outcome = unsafe {
+        if (*store).engine.epoch() < (*store).epoch.deadline {
+            return Ok(());
         }
+        catch_unwind(AssertUnwindSafe(|| reached(store)))
     };
-    // SAFETY: by the contract; nothing is left to drop.
-    unsafe { settle(vmctx, catch_unwind(AssertUnwindSafe(reached))) }
+    match outcome {
+        Ok(answer) => answer.map_err(Failure::Error),
+        Err(payload) => Err(Failure::Panic(payload)),
+    }
+}
+
+/// Asks whoever is to be asked when the deadline is reached.
+///
+/// # Safety
+///
+/// Nothing else may use the store.
+unsafe fn reached(store: *mut StoreOpaque) -> Result<(), BoxError> {
+    // SAFETY: by the contract.
+    unsafe {
+        match (*store).on_epoch {
+            Some(call_back) => Ok(call_back(store)?),
+            None => Err(TrapCode::Interrupt.into()),
+        }
+    }
 }
 
 /// Asks the callback of a store, and sets the deadline that it wants.

@@ -1,11 +1,12 @@
 //! What can go wrong, and where the program was when it did.
 
+use crate::Exception;
 use crate::code::CodePlace;
 use crate::{LimitError, host_error};
 use std::fmt;
 use std::path::PathBuf;
 use wasmprof_image::{SymbolKind, TrapCode, WasmOffset};
-use wasmprof_module::{ExternType, FuncIndex, FuncType, ValType};
+use wasmprof_module::{ExternType, FuncIndex, FuncType, MemoryType, ValType};
 
 /// An error of any kind, as host functions may return it.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync + 'static>;
@@ -64,6 +65,8 @@ pub enum Error {
     Limit(LimitError),
     /// The program trapped.
     Trap(Trap),
+    /// The program threw an exception that nothing caught.
+    Exception(Box<Exception>),
     /// A host function failed.
     Host {
         /// What it returned. For its type, ask [`Error::downcast_ref`], which
@@ -113,6 +116,7 @@ impl Error {
             Error::Link(error) => &**error,
             Error::Limit(error) => error,
             Error::Trap(trap) => trap,
+            Error::Exception(exception) => &**exception,
             Error::Resource { error, .. } => error,
             Error::Compile(error) | Error::File { error, .. } | Error::Host { error, .. } => {
                 &**error
@@ -140,6 +144,7 @@ impl Error {
     pub fn backtrace(&self) -> Option<&Backtrace> {
         match self {
             Error::Trap(trap) => Some(&trap.backtrace),
+            Error::Exception(exception) => Some(exception.backtrace()),
             Error::Host { backtrace, .. } => Some(backtrace),
             _ => None,
         }
@@ -156,6 +161,7 @@ impl fmt::Display for Error {
             Error::Link(error) => error.fmt(f),
             Error::Limit(error) => error.fmt(f),
             Error::Trap(trap) => trap.fmt(f),
+            Error::Exception(exception) => exception.fmt(f),
             Error::Host { error, .. } => error.fmt(f),
             Error::Resource { what, error } => write!(f, "cannot get {what}: {error}"),
         }
@@ -196,6 +202,12 @@ impl From<LimitError> for Error {
 impl From<Trap> for Error {
     fn from(trap: Trap) -> Self {
         Error::Trap(trap)
+    }
+}
+
+impl From<Exception> for Error {
+    fn from(exception: Exception) -> Self {
+        Error::Exception(Box::new(exception))
     }
 }
 
@@ -263,6 +275,8 @@ pub enum LinkError {
     },
     /// The module was made for another engine than the store.
     OtherEngine,
+    /// A shared memory was made for another engine than the store.
+    SharedMemoryOfOtherEngine,
     /// The linker was made for another engine than the store.
     OtherEnginesLinker,
     /// A name has been defined already.
@@ -304,6 +318,13 @@ pub enum LinkError {
     },
     /// A global that never changes was to be set.
     ImmutableGlobal,
+    /// There can be no memory of this type, or not of this kind.
+    MemoryType {
+        /// The type.
+        ty: MemoryType,
+        /// What is wrong with it.
+        why: &'static str,
+    },
     /// A table would have more elements than any may.
     TableTooLarge {
         /// How many.
@@ -346,6 +367,9 @@ impl fmt::Display for LinkError {
             LinkError::OtherEngine => f.write_str(
                 "the module was compiled for another engine than the one that the store is of",
             ),
+            LinkError::SharedMemoryOfOtherEngine => f.write_str(
+                "the shared memory was made for another engine than the one that the store is of",
+            ),
             LinkError::OtherEnginesLinker => f.write_str(
                 "the linker was made for another engine than the one that the store is of",
             ),
@@ -367,6 +391,7 @@ impl fmt::Display for LinkError {
                  {results} results"
             ),
             LinkError::ImmutableGlobal => f.write_str("the global is constant and cannot be set"),
+            LinkError::MemoryType { ty, why } => write!(f, "no {ty} can be made here: {why}"),
             LinkError::TableTooLarge { elements } => {
                 write!(f, "a table of {elements} elements is larger than any may be")
             }

@@ -1,6 +1,7 @@
 //! Handles to functions, of WebAssembly and of the host.
 
 use crate::call;
+use crate::few::Room;
 use crate::host::{HostFunc, IntoFunc};
 use crate::store::{StoreId, StoreOpaque};
 use crate::typed::{TypedFunc, WasmParams, WasmResults};
@@ -9,7 +10,7 @@ use crate::{AsContext, AsContextMut, Caller, Error, LinkError, Val};
 use std::ptr::NonNull;
 use std::sync::Arc;
 use wasmprof_image::abi::kind;
-use wasmprof_module::FuncType;
+use wasmprof_module::{FuncType, TypeId};
 
 /// A function of a store, of WebAssembly or of the host.
 ///
@@ -188,22 +189,28 @@ impl Func {
         host: Arc<HostFunc>,
         caller: Option<*mut VmctxHead>,
     ) -> Result<Func, Error> {
-        let type_id = store.engine.type_id(&host.ty);
+        let type_id = host.ty;
+        let caller = caller.unwrap_or_else(|| store.no_instance());
         let stubs = store.engine.stubs(type_id)?;
+        let code = stubs.host_adapter;
         let function = HostFunction {
             code: host.code.unwrap_or(stubs.dynamic_host),
             environment: host.environment,
-            caller: caller.unwrap_or_else(|| store.no_instance()),
+            caller,
         };
         store.host_funcs.push(host);
         let function = store.host_functions.add(function);
         let reference = store.func_refs.add(FuncRef {
-            code: stubs.host_adapter,
+            code,
             vmctx: function.as_ptr() as usize,
             type_id,
             kind: kind::HOST,
         });
         Ok(Func::of(store, reference))
+    }
+
+    pub(crate) fn type_id(&self, store: &StoreOpaque) -> TypeId {
+        self.func_ref(store).type_id
     }
 
     pub(crate) fn store_id(&self) -> StoreId {
@@ -224,6 +231,7 @@ impl Func {
         Some(Func::of(store, NonNull::new(bits as *mut FuncRef)?))
     }
 
+    #[inline]
     pub(crate) fn func_ref(&self, store: &StoreOpaque) -> FuncRef {
         store.check(self.store);
         // SAFETY: the store owns it.
@@ -233,7 +241,7 @@ impl Func {
     /// The type.
     pub fn ty(&self, store: impl AsContext) -> FuncType {
         let store = &store.as_context().inner.opaque;
-        FuncType::clone(&store.engine.func_type(self.func_ref(store).type_id))
+        self.type_id(store).func_type().clone()
     }
 
     /// The function with its type known to Rust, which makes calls cheap.
@@ -246,11 +254,11 @@ impl Func {
         store: impl AsContext,
     ) -> Result<TypedFunc<P, R>, Error> {
         let store = &store.as_context().inner.opaque;
-        let type_id = self.func_ref(store).type_id;
-        let found = store.engine.func_type(type_id);
+        let type_id = self.type_id(store);
+        let found = type_id.func_type();
         let wanted = TypedFunc::<P, R>::wasm_type();
         if *found != wanted {
-            return Err(LinkError::FunctionType { found: (*found).clone(), wanted }.into());
+            return Err(LinkError::FunctionType { found: found.clone(), wanted }.into());
         }
         Ok(TypedFunc::new(*self, store.engine.stubs(type_id)?.entry))
     }
@@ -275,26 +283,27 @@ impl Func {
         let mut store = store.as_context_mut();
         let store = store.opaque();
         let function = self.func_ref(store);
-        let ty = store.engine.func_type(function.type_id);
+        let ty = function.type_id.func_type();
         if ty.params().len() != params.len() || ty.results().len() != results.len() {
             return Err(LinkError::Arity {
-                ty: (*ty).clone(),
+                ty: ty.clone(),
                 arguments: params.len(),
                 results: results.len(),
             }
             .into());
         }
-        let mut values = vec![Value::default(); params.len().max(results.len())];
-        for ((param, ty), value) in params.iter().zip(ty.params()).zip(&mut values) {
-            *value = Value::from_bits(param.to_bits(store, *ty, "an argument")?);
+        let mut room = Room::new(Value::default());
+        let values = room.of(params.len().max(results.len()));
+        for ((param, ty), value) in params.iter().zip(ty.params()).zip(&mut *values) {
+            param.put(store, *ty, "an argument", value)?;
         }
         let entry = store.engine.stubs(function.type_id)?.entry;
         // SAFETY: the store is borrowed mutably, the stub is the one for the
         // type of the function, and there is room for arguments and results.
         unsafe { call::enter(store, entry, function, values.as_mut_ptr())? };
-        for ((result, ty), value) in results.iter_mut().zip(ty.results()).zip(&values) {
+        for ((result, ty), value) in results.iter_mut().zip(ty.results()).zip(&*values) {
             // SAFETY: compiled code of this store has left it.
-            *result = unsafe { Val::from_bits(store, *ty, value.bits()) };
+            unsafe { result.get(store, *ty, value) };
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! Handles to globals.
 
 use crate::store::{StoreId, StoreOpaque};
+use crate::vm::Value;
 use crate::{AsContext, AsContextMut, Error, LinkError, Val};
 use std::ptr::NonNull;
 use wasmprof_module::GlobalType;
@@ -33,7 +34,7 @@ use wasmprof_module::GlobalType;
 #[derive(Clone, Copy, Debug)]
 pub struct Global {
     store: StoreId,
-    value: NonNull<u64>,
+    value: NonNull<Value>,
     ty: GlobalType,
 }
 
@@ -44,7 +45,7 @@ unsafe impl Send for Global {}
 unsafe impl Sync for Global {}
 
 impl Global {
-    pub(crate) fn of(store: &StoreOpaque, value: NonNull<u64>, ty: GlobalType) -> Global {
+    pub(crate) fn of(store: &StoreOpaque, value: NonNull<Value>, ty: GlobalType) -> Global {
         Global { store: store.id, value, ty }
     }
 
@@ -56,8 +57,8 @@ impl Global {
     pub fn new(mut store: impl AsContextMut, ty: GlobalType, value: Val) -> Result<Global, Error> {
         let mut store = store.as_context_mut();
         let store = store.opaque();
-        let bits = value.to_bits(store, ty.content, "a global")?;
-        let value = store.globals.add([bits, 0]).cast();
+        let value = value.to_value(store, ty.content, "a global")?;
+        let value = store.globals.add(value);
         Ok(Global::of(store, value, ty))
     }
 
@@ -71,7 +72,7 @@ impl Global {
     }
 
     /// Where the value is; panics if that is in another store.
-    pub(crate) fn place(&self, store: &StoreOpaque) -> NonNull<u64> {
+    pub(crate) fn place(&self, store: &StoreOpaque) -> NonNull<Value> {
         store.check(self.store);
         self.value
     }
@@ -87,7 +88,7 @@ impl Global {
         let store = store.opaque();
         store.check(self.store);
         // SAFETY: the store owns the value, and compiled code of it wrote it.
-        unsafe { Val::from_bits(store, self.ty.content, *self.value.as_ptr()) }
+        unsafe { Val::from_value(store, self.ty.content, self.value.as_ref()) }
     }
 
     /// Sets its value.
@@ -102,9 +103,9 @@ impl Global {
         if !self.ty.mutable {
             return Err(LinkError::ImmutableGlobal.into());
         }
-        let bits = value.to_bits(store, self.ty.content, "a global")?;
+        let value = value.to_value(store, self.ty.content, "a global")?;
         // SAFETY: the store owns it and is borrowed mutably.
-        unsafe { *self.value.as_ptr() = bits };
+        unsafe { *self.value.as_ptr() = value };
         Ok(())
     }
 }

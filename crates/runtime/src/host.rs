@@ -53,19 +53,21 @@
 //! engine's tests.
 
 use crate::call::{self, Failure};
+use crate::few::Room;
 use crate::host_error::boxed;
+use crate::store::StoreOpaque;
 use crate::typed::WasmTy;
 use crate::vm::{Value, VmctxHead};
-use crate::{BoxError, Caller, Error, ExternRef, Func, Val};
+use crate::{BoxError, Caller, Error, ExternRef, Func, V128, Val};
 use std::any::Any;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use wasmprof_module::{FuncType, ValType};
+use wasmprof_module::{FuncType, TypeId, ValType};
 
 /// A host function that belongs to no store yet.
 pub struct HostFunc {
-    pub(crate) ty: FuncType,
+    pub(crate) ty: TypeId,
     /// The function that compiled code calls; for one that takes an array it is
     /// the stub for its type, and not known here.
     pub(crate) code: Option<usize>,
@@ -78,6 +80,7 @@ impl HostFunc {
     fn wrapped<F: Send + Sync + 'static>(ty: FuncType, code: usize, closure: F) -> HostFunc {
         let closure = Box::new(closure);
         let environment = (&raw const *closure) as usize;
+        let ty = TypeId::of(&ty);
         HostFunc { ty, code: Some(code), environment, _closure: closure }
     }
 
@@ -89,8 +92,13 @@ impl HostFunc {
         + Sync
         + 'static,
     ) -> HostFunc {
-        let function: DynamicFn<T> = Box::new(function);
-        let closure = Box::new(Dynamic { call: dynamic::<T>, ty: ty.clone(), function });
+        let function: DynamicFn = Box::new(move |vmctx, params, results| {
+            // SAFETY: called by `dynamic` with the vmctx of the caller; its
+            // store has a `T`, for only then could the function be linked.
+            function(unsafe { Caller::new(vmctx) }, params, results)
+        });
+        let ty = TypeId::of(&ty);
+        let closure = Box::new(Dynamic { call: dynamic, ty: ty.func_type(), function });
         let environment = (&raw const *closure) as usize;
         HostFunc { ty, code: None, environment, _closure: closure }
     }
@@ -102,43 +110,42 @@ impl fmt::Debug for HostFunc {
     }
 }
 
-type DynamicFn<T> =
-    Box<dyn Fn(Caller<'_, T>, &[Val], &mut [Val]) -> Result<(), Error> + Send + Sync>;
+type DynamicFn = Box<dyn Fn(*mut VmctxHead, &[Val], &mut [Val]) -> Result<(), Error> + Send + Sync>;
 
 /// What the stub for functions that take an array finds in its environment.
 #[repr(C)]
-struct Dynamic<T> {
-    call: unsafe extern "C" fn(*const Dynamic<T>, *mut VmctxHead, *mut Value),
-    ty: FuncType,
-    function: DynamicFn<T>,
+struct Dynamic {
+    call: unsafe extern "C" fn(*const Dynamic, *mut VmctxHead, *mut Value),
+    ty: &'static FuncType,
+    function: DynamicFn,
 }
 
 /// Calls the closure with the arguments in `values`, where the results go.
-unsafe extern "C" fn dynamic<T>(
-    environment: *const Dynamic<T>,
+unsafe extern "C" fn dynamic(
+    environment: *const Dynamic,
     vmctx: *mut VmctxHead,
     values: *mut Value,
 ) {
     let run = || {
         // SAFETY: the stub passes its environment, the caller's vmctx, and an
-        // array with the arguments and room for the results.
+        // array with the arguments and room for the results. The store is not
+        // borrowed while the closure has its `Caller`.
         unsafe {
             let Dynamic { ty, function, .. } = &*environment;
-            let mut caller = Caller::<T>::new(vmctx);
-            let store = crate::AsContextMut::as_context_mut(&mut caller);
-            let mut params = Vec::with_capacity(ty.params().len());
-            for (at, param) in ty.params().iter().enumerate() {
-                let bits = (*values.add(at)).bits();
-                params.push(Val::from_bits(&store.inner.opaque, *param, bits));
+            let store: *mut StoreOpaque = (*vmctx).store.cast();
+            let mut room = Room::new(Val::I32(0));
+            let params = room.of(ty.params().len());
+            for (at, (param, ty)) in params.iter_mut().zip(ty.params()).enumerate() {
+                param.get(&mut *store, *ty, &*values.add(at));
             }
-            let mut results: Vec<Val> =
-                ty.results().iter().map(|ty| Val::default_for(*ty)).collect();
-            function(caller, &params, &mut results)?;
-            let caller = Caller::<T>::new(vmctx);
-            let store = crate::AsContext::as_context(&caller);
+            let mut room = Room::new(Val::I32(0));
+            let results = room.of(ty.results().len());
+            for (result, ty) in results.iter_mut().zip(ty.results()) {
+                *result = Val::default_for(*ty);
+            }
+            function(vmctx, params, results)?;
             for (at, (result, ty)) in results.iter().zip(ty.results()).enumerate() {
-                let bits = result.to_bits(&store.inner.opaque, *ty, "a result")?;
-                *values.add(at) = Value::from_bits(bits);
+                result.put(&*store, *ty, "a result", &mut *values.add(at))?;
             }
         }
         Ok(())
@@ -250,7 +257,7 @@ macro_rules! single_result {
     )*};
 }
 
-single_result!(i32 u32 i64 u64 f32 f64 Option<Func> Option<ExternRef>);
+single_result!(i32 u32 i64 u64 f32 f64 V128 Option<Func> Option<ExternRef>);
 
 // SAFETY: one result is returned.
 unsafe impl<A: WasmTy> HostResult for (A,) {

@@ -5,7 +5,7 @@
 //! conversion into one its type is lost, and so is what it was made from; here
 //! it stays whole.
 
-use crate::{Backtrace, BoxError, Error, Trap};
+use crate::{Backtrace, BoxError, Error, Exception, Trap};
 use std::error::Error as StdError;
 use wasmprof_image::TrapCode;
 
@@ -27,7 +27,7 @@ pub(crate) fn boxed<E: Into<BoxError> + 'static>(error: E) -> BoxError {
 }
 
 /// The error of ours that this one becomes; `backtrace` is for one without.
-/// Traps and errors of ours stay what they are.
+/// Traps, exceptions and errors of ours stay what they are.
 pub(crate) fn error_of(error: BoxError, backtrace: impl FnOnce() -> Backtrace) -> Error {
     let mut error = match error.downcast::<Error>() {
         Ok(ours) => *ours,
@@ -35,7 +35,10 @@ pub(crate) fn error_of(error: BoxError, backtrace: impl FnOnce() -> Backtrace) -
             Ok(trap) => Error::Trap(*trap),
             Err(error) => match error.downcast::<TrapCode>() {
                 Ok(code) => Error::Trap(Trap::new(*code)),
-                Err(error) => Error::Host { error, backtrace: Backtrace::default() },
+                Err(error) => match error.downcast::<Exception>() {
+                    Ok(exception) => Error::Exception(exception),
+                    Err(error) => Error::Host { error, backtrace: Backtrace::default() },
+                },
             },
         },
     };
@@ -87,7 +90,7 @@ pub(crate) fn take<E: StdError + Send + Sync + 'static>(error: BoxError) -> Resu
 /// Errors of the crate `anyhow`.
 #[cfg(feature = "anyhow")]
 mod with_anyhow {
-    use crate::{BoxError, Error, Trap};
+    use crate::{BoxError, Error, Exception, Trap};
     use std::error::Error as StdError;
     use std::fmt;
     use wasmprof_image::TrapCode;
@@ -115,7 +118,10 @@ mod with_anyhow {
 
     pub(super) fn boxed(error: anyhow::Error) -> BoxError {
         let outermost: &(dyn StdError + 'static) = error.as_ref();
-        let ours = outermost.is::<Error>() || outermost.is::<Trap>() || outermost.is::<TrapCode>();
+        let ours = outermost.is::<Error>()
+            || outermost.is::<Trap>()
+            || outermost.is::<TrapCode>()
+            || outermost.is::<Exception>();
         match ours {
             true => error.reallocate_into_boxed_dyn_error_without_backtrace(),
             false => Box::new(Whole(error)),

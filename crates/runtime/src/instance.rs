@@ -3,10 +3,12 @@
 use crate::host::HostFunc;
 use crate::store::{StoreId, StoreOpaque};
 use crate::typed::{TypedFunc, WasmParams, WasmResults};
-use crate::vm::{FuncRef, FunctionImport, InstanceData, LinearMemory, TableStorage};
+use crate::vm::{
+    FuncRef, FunctionImport, InstanceData, LinearMemory, TableStorage, TagData, Value,
+};
 use crate::{
     AsContext, AsContextMut, Backtrace, Engine, Error, Func, Global, LinkError, Memory, Module,
-    Table, Trap, call,
+    SharedMemory, Table, Tag, Trap, call,
 };
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -28,23 +30,27 @@ use wasmprof_module::{ExportKind, ExternType, FuncIndex, MemoryType, SegmentMode
 ///     match item {
 ///         Extern::Func(func) => assert_eq!(func.ty(&store).params(), [ValType::I32]),
 ///         Extern::Memory(memory) => assert_eq!(memory.size(&store), 2),
-///         Extern::Table(_) | Extern::Global(_) => unreachable!("{name}"),
+///         _ => unreachable!("the module exports no {name}"),
 ///     }
 /// }
 /// let memory = instance.get_export(&mut store, "m").and_then(Extern::into_memory);
 /// assert!(memory.is_some());
 /// # Ok::<(), Error>(())
 /// ```
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum Extern {
     /// A function.
     Func(Func),
-    /// A memory.
+    /// A memory that belongs to the store.
     Memory(Memory),
+    /// A memory that other stores may have, too.
+    SharedMemory(SharedMemory),
     /// A table.
     Table(Table),
     /// A global.
     Global(Global),
+    /// A tag of exceptions.
+    Tag(Tag),
 }
 
 macro_rules! extern_variants {
@@ -70,8 +76,10 @@ macro_rules! extern_variants {
 extern_variants! {
     Func into_func;
     Memory into_memory;
+    SharedMemory into_shared_memory;
     Table into_table;
     Global into_global;
+    Tag into_tag;
 }
 
 impl Extern {
@@ -80,18 +88,23 @@ impl Extern {
         match self {
             Extern::Func(func) => ExternType::Func(func.ty(store)),
             Extern::Memory(memory) => ExternType::Memory(memory.ty(store)),
+            Extern::SharedMemory(memory) => ExternType::Memory(memory.ty()),
             Extern::Table(table) => ExternType::Table(table.ty(store)),
             Extern::Global(global) => ExternType::Global(global.ty(store)),
+            Extern::Tag(tag) => ExternType::Tag(tag.ty(store)),
         }
     }
 
-    pub(crate) fn store_id(&self) -> StoreId {
-        match self {
+    /// The store that it is of; a shared memory is of none.
+    pub(crate) fn store_id(&self) -> Option<StoreId> {
+        Some(match self {
             Extern::Func(func) => func.store_id(),
             Extern::Memory(memory) => memory.store_id(),
+            Extern::SharedMemory(_) => return None,
             Extern::Table(table) => table.store_id(),
             Extern::Global(global) => global.store_id(),
-        }
+            Extern::Tag(tag) => tag.store_id(),
+        })
     }
 
     pub(crate) fn of_instance(
@@ -113,14 +126,19 @@ fn export(store: &StoreOpaque, data: &InstanceData, kind: ExportKind) -> Extern 
             Extern::Func(Func::of(store, data.func_ref(slot)))
         }
         ExportKind::Memory(index) => {
-            Extern::Memory(Memory::of(store, data.memories[index as usize]))
+            let storage = data.memories[index as usize];
+            match data.memory(index).is_shared() {
+                false => Extern::Memory(Memory::of(store, storage)),
+                true => Extern::SharedMemory(store.shared_memory(storage)),
+            }
         }
         ExportKind::Table(index) => Extern::Table(Table::of(store, data.tables[index as usize])),
         ExportKind::Global(index) => {
             let ty = data.module.wasm().globals[index as usize].ty;
-            let value = NonNull::new(data.global(index).cast()).expect("a global has a place");
+            let value = NonNull::new(data.global(index)).expect("a global has a place");
             Extern::Global(Global::of(store, value, ty))
         }
+        ExportKind::Tag(index) => Extern::Tag(Tag::of(store, data.tags[index as usize])),
     }
 }
 
@@ -187,7 +205,7 @@ impl Instance {
         module: &Module,
         imports: &[Extern],
     ) -> Result<Instance, Error> {
-        let given = imports.iter().copied().map(Given::Extern).collect();
+        let given = imports.iter().cloned().map(Given::Extern).collect();
         Instance::link(store.as_context_mut().opaque(), module, given)
     }
 
@@ -255,9 +273,14 @@ impl Instance {
         self.get_export(store, name)?.into_func()
     }
 
-    /// The memory exported under this name.
+    /// The memory exported under this name, if it is not shared.
     pub fn get_memory(&self, store: impl AsContextMut, name: &str) -> Option<Memory> {
         self.get_export(store, name)?.into_memory()
+    }
+
+    /// The shared memory exported under this name.
+    pub fn get_shared_memory(&self, store: impl AsContextMut, name: &str) -> Option<SharedMemory> {
+        self.get_export(store, name)?.into_shared_memory()
     }
 
     /// The table exported under this name.
@@ -268,6 +291,11 @@ impl Instance {
     /// The global exported under this name.
     pub fn get_global(&self, store: impl AsContextMut, name: &str) -> Option<Global> {
         self.get_export(store, name)?.into_global()
+    }
+
+    /// The tag exported under this name.
+    pub fn get_tag(&self, store: impl AsContextMut, name: &str) -> Option<Tag> {
+        self.get_export(store, name)?.into_tag()
     }
 
     /// The function exported under this name, with its type known to Rust.
@@ -293,7 +321,8 @@ struct Imports {
     functions: Vec<(FunctionImport, Given)>,
     tables: Vec<NonNull<TableStorage>>,
     memories: Vec<NonNull<LinearMemory>>,
-    globals: Vec<NonNull<u64>>,
+    globals: Vec<NonNull<Value>>,
+    tags: Vec<NonNull<TagData>>,
 }
 
 /// Makes an instance with everything in place but the first contents.
@@ -304,7 +333,8 @@ fn build(
 ) -> Result<NonNull<InstanceData>, Error> {
     let wasm = module.wasm();
     store.allow_instance()?;
-    let Imports { functions, mut tables, mut memories, globals } = resolve(store, module, given)?;
+    let Imports { functions, mut tables, mut memories, globals, mut tags } =
+        resolve(store, module, given)?;
     for table in &wasm.tables[tables.len()..] {
         store.allow_table(table.ty)?;
         tables.push(store.tables.add(TableStorage::new(table.ty)?));
@@ -312,15 +342,22 @@ fn build(
     let guarded = store.engine.guarded_memories();
     for ty in &wasm.memories[memories.len()..] {
         store.allow_memory(*ty)?;
-        memories.push(store.memories.add(LinearMemory::new(*ty, guarded)?));
+        memories.push(match ty.shared {
+            false => store.memories.add(LinearMemory::new(*ty, guarded)?),
+            true => store.keep_shared(SharedMemory::new(&store.engine, *ty)?)?,
+        });
     }
     let context = store.context();
-    let data = InstanceData::new(module.clone(), context, memories.into(), tables.into());
+    for ty in &wasm.tags[tags.len()..] {
+        tags.push(store.tags.add(TagData { ty: *ty }));
+    }
+    let data =
+        InstanceData::new(module.clone(), context, memories.into(), tables.into(), tags.into());
     let data = store.instances.add(data);
     // SAFETY: the store keeps its instances.
     let instance = unsafe { data.as_ref() };
 
-    for (index, ty) in (0..).zip(module.type_ids()) {
+    for (index, ty) in (0..).zip(&wasm.types) {
         instance.vmctx.write(module.layout().type_id(index), *ty);
     }
     for (index, global) in (0..).zip(globals) {
@@ -334,7 +371,7 @@ fn build(
             None => FuncRef {
                 code: module.function_address(*index),
                 vmctx: instance.vmctx.head() as usize,
-                type_id: module.function_type_id(*index),
+                type_id: wasm.function_type_id(*index),
                 kind: kind::WASM,
             },
             Some((_, Given::Host(host))) => {
@@ -349,10 +386,18 @@ fn build(
         unsafe { *instance.func_ref(slot).as_ptr() = reference };
     }
     for (index, global) in (0..).zip(&wasm.globals) {
-        if let Some(init) = global.init {
+        if let Some(init) = &global.init {
             let value = instance.evaluate(init);
             // SAFETY: the place is in the vmctx of the new instance.
-            unsafe { *instance.global(index).cast::<u64>() = value };
+            unsafe { *instance.global(index) = value };
+        }
+    }
+    for (mut storage, table) in instance.tables.iter().copied().zip(&wasm.tables) {
+        if let Some(init) = &table.init {
+            let value = instance.evaluate(init).word();
+            // SAFETY: the store keeps its tables; this one is of the new
+            // instance, for imported ones have no first value.
+            unsafe { storage.as_mut() }.elements_mut().fill(value);
         }
     }
     Ok(data)
@@ -367,7 +412,7 @@ fn resolve(store: &mut StoreOpaque, module: &Module, given: Vec<Given>) -> Resul
     let mut imports = Imports::default();
     for (import, given) in wanted.iter().zip(given) {
         let found = match &given {
-            Given::Host(host) => ExternType::Func(host.ty.clone()),
+            Given::Host(host) => ExternType::Func(host.ty.func_type().clone()),
             Given::Extern(item) => extern_type(store, item),
         };
         if !fits(&import.ty, &found) {
@@ -383,10 +428,7 @@ fn resolve(store: &mut StoreOpaque, module: &Module, given: Vec<Given>) -> Resul
             Given::Host(ref host) => {
                 let code = match host.code {
                     Some(code) => code,
-                    None => {
-                        let type_id = store.engine.type_id(&host.ty);
-                        store.engine.stubs(type_id)?.dynamic_host
-                    }
+                    None => store.engine.stubs(host.ty)?.dynamic_host,
                 };
                 let import = FunctionImport {
                     code,
@@ -403,7 +445,11 @@ fn resolve(store: &mut StoreOpaque, module: &Module, given: Vec<Given>) -> Resul
             }
             Given::Extern(Extern::Table(table)) => imports.tables.push(table.storage(store)),
             Given::Extern(Extern::Memory(memory)) => imports.memories.push(memory.storage(store)),
+            Given::Extern(Extern::SharedMemory(memory)) => {
+                imports.memories.push(store.keep_shared(memory)?);
+            }
             Given::Extern(Extern::Global(global)) => imports.globals.push(global.place(store)),
+            Given::Extern(Extern::Tag(tag)) => imports.tags.push(tag.data(store)),
         }
     }
     Ok(imports)
@@ -411,19 +457,18 @@ fn resolve(store: &mut StoreOpaque, module: &Module, given: Vec<Given>) -> Resul
 
 fn extern_type(store: &StoreOpaque, item: &Extern) -> ExternType {
     match item {
-        Extern::Func(func) => {
-            let id = func.func_ref(store).type_id;
-            ExternType::Func((*store.engine.func_type(id)).clone())
-        }
+        Extern::Func(func) => ExternType::Func(func.type_id(store).func_type().clone()),
         Extern::Table(table) => ExternType::Table(table.current_type(store)),
         Extern::Memory(memory) => ExternType::Memory(memory.current_type(store)),
+        Extern::SharedMemory(memory) => ExternType::Memory(memory.ty()),
         Extern::Global(global) => ExternType::Global(global.declared_type(store)),
+        Extern::Tag(tag) => ExternType::Tag(tag.type_id(store).func_type().clone()),
     }
 }
 
 /// Whether an import of type `wanted` takes something of type `given`
-/// (specification, "Import subtyping"): sizes may be larger at the start, and
-/// limits tighter.
+/// (specification, "Matching", external types): sizes may be larger at the
+/// start, limits tighter, and the type of a constant narrower.
 fn fits(wanted: &ExternType, given: &ExternType) -> bool {
     let within = |minimum: [u64; 2], maximum: [Option<u64>; 2]| {
         minimum[1] >= minimum[0]
@@ -435,14 +480,23 @@ fn fits(wanted: &ExternType, given: &ExternType) -> bool {
     };
     match (wanted, given) {
         (ExternType::Func(wanted), ExternType::Func(given)) => wanted == given,
-        (ExternType::Global(wanted), ExternType::Global(given)) => wanted == given,
+        (ExternType::Tag(wanted), ExternType::Tag(given)) => wanted == given,
+        (ExternType::Global(wanted), ExternType::Global(given)) => {
+            wanted == given
+                || !wanted.mutable && !given.mutable && given.content.matches(wanted.content)
+        }
         (ExternType::Memory(wanted), ExternType::Memory(given)) => {
-            let MemoryType { minimum, maximum } = *wanted;
-            within([minimum, given.minimum], [maximum, given.maximum])
+            let MemoryType { minimum, maximum, index, shared, page_size_log2 } = *wanted;
+            index == given.index
+                && shared == given.shared
+                && page_size_log2 == given.page_size_log2
+                && within([minimum, given.minimum], [maximum, given.maximum])
         }
         (ExternType::Table(wanted), ExternType::Table(given)) => {
-            let TableType { element, minimum, maximum } = *wanted;
-            element == given.element && within([minimum, given.minimum], [maximum, given.maximum])
+            let TableType { element, minimum, maximum, index } = *wanted;
+            index == given.index
+                && element == given.element
+                && within([minimum, given.minimum], [maximum, given.maximum])
         }
         _ => false,
     }
@@ -456,10 +510,11 @@ fn initialize(mut instance: NonNull<InstanceData>) -> Result<(), Error> {
     let wasm = module.wasm();
     let trap = |code| Error::Trap(Trap { code, backtrace: Backtrace::default() });
     for (index, segment) in (0..).zip(&wasm.elements) {
-        if let SegmentMode::Active { target, offset } = segment.mode {
-            let at = u64::from(instance.evaluate(offset) as u32);
+        if let SegmentMode::Active { target, offset } = &segment.mode {
+            let ty = &wasm.tables[*target as usize].ty;
+            let at = ty.index.index(instance.evaluate(offset).word());
             let len = segment.items.len() as u64;
-            instance.table_init(target, index, at, 0, len).map_err(trap)?;
+            instance.table_init(*target, index, at, 0, len).map_err(trap)?;
         }
         if segment.mode != SegmentMode::Passive {
             instance.elem_drop(index);
@@ -469,16 +524,19 @@ fn initialize(mut instance: NonNull<InstanceData>) -> Result<(), Error> {
         let first = wasm.imported_memories;
         for (index, image) in (first..).zip(images) {
             if let Some(image) = image {
-                instance.memory(index).map_image(image)?;
+                // SAFETY: there are images only for memories of the instance's
+                // own, which are as new as it is.
+                unsafe { instance.memory(index).map_image(image)? };
             }
         }
     }
     for (index, segment) in (0..).zip(&wasm.data) {
-        if let SegmentMode::Active { target, offset } = segment.mode {
+        if let SegmentMode::Active { target, offset } = &segment.mode {
             if module.memory_images().is_none() {
-                let at = u64::from(instance.evaluate(offset) as u32);
+                let ty = &wasm.memories[*target as usize];
+                let at = ty.index.index(instance.evaluate(offset).word());
                 let len = wasm.data_bytes(segment).len() as u64;
-                instance.memory_init(target, index, at, 0, len).map_err(trap)?;
+                instance.memory_init(*target, index, at, 0, len).map_err(trap)?;
             }
             instance.data_drop(index);
         }

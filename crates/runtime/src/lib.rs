@@ -2,8 +2,8 @@
 //!
 //! From outside in: [`Store`] owns everything that a program has at run time,
 //! [`Linker`] and [`Instance`] bring modules to life in it, and [`Func`],
-//! [`Memory`], [`Table`] and [`Global`] are handles to what is in there. Below
-//! them, `vm` has what compiled code touches directly, `code` maps images and
+//! [`Memory`], [`Table`] and [`Global`] are handles to what is in there; a
+//! [`SharedMemory`] may be in several stores at once. Below them, `vm` has what compiled code touches directly, `code` maps images and
 //! finds them again by address, and `sys` is the operating system and the
 //! processor.
 //!
@@ -18,7 +18,9 @@ mod does_not_compile;
 mod engine;
 mod epoch;
 mod error;
+mod exception;
 mod externref;
+mod few;
 mod func;
 mod global;
 mod host;
@@ -29,17 +31,21 @@ mod limits;
 mod linker;
 mod memory;
 mod module;
+mod shared_memory;
 mod source;
 mod store;
 mod sys;
 mod table;
+mod tag;
 mod typed;
+mod v128;
 mod value;
 mod vm;
 
 pub use engine::{Compile, Engine, EngineConfig, RuntimeConfig};
 pub use epoch::UpdateDeadline;
 pub use error::{Backtrace, BoxError, Error, Frame, LinkError, MemoryAccessError, Trap};
+pub use exception::{Exception, ExnRef};
 pub use externref::ExternRef;
 pub use func::Func;
 pub use global::Global;
@@ -49,13 +55,18 @@ pub use limits::{LimitError, ResourceLimiter, StoreLimits, StoreLimitsBuilder};
 pub use linker::Linker;
 pub use memory::Memory;
 pub use module::{ExportType, ImportType, Module};
+pub use shared_memory::SharedMemory;
 pub use store::{AsContext, AsContextMut, Caller, Store, StoreMut, StoreRef};
 pub use table::Table;
+pub use tag::Tag;
 pub use typed::{TypedFunc, WasmParams, WasmResults, WasmTy};
+pub use v128::V128;
 pub use value::Val;
+pub use vm::WaitResult;
 pub use wasmprof_image::TrapCode;
 pub use wasmprof_module::{
-    ExternType, FuncType, GlobalType, HeapType, MemoryType, RefType, TableType, ValType,
+    ExternType, FuncType, GlobalType, HeapType, IndexType, MemoryType, RefType, TableType, TypeId,
+    ValType,
 };
 
 /// Whether this process may reserve the address space that guarded memories

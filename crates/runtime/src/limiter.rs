@@ -9,7 +9,7 @@ use crate::vm::{LinearMemory, TableStorage, VmctxHead};
 use crate::{AsContextMut, BoxError, Error, LimitError, LinkError, ResourceLimiter, TrapCode};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
-use wasmprof_module::{MemoryType, PAGE_SIZE, TableType};
+use wasmprof_module::{MemoryType, TableType};
 
 /// Finds the limiter in the data of a store.
 pub(crate) type FindLimiter<T> = Box<dyn (FnMut(&mut T) -> &mut dyn ResourceLimiter) + Send + Sync>;
@@ -105,14 +105,15 @@ impl StoreOpaque {
 
     /// Whether there may be one memory more, of this type.
     pub(crate) fn allow_memory(&mut self, ty: MemoryType) -> Result<(), Error> {
-        let requested = self.memories.len() + 1;
-        let size = bytes(ty.minimum);
+        let requested = self.memories.len() + self.shared_memories.len() + 1;
+        let size = bytes(&ty, ty.minimum);
+        let most = ty.maximum.map(|pages| bytes(&ty, pages));
         let ask = |limiter: &mut dyn ResourceLimiter| {
             let limit = limiter.memories();
             if requested > limit {
                 return Err(LimitError::Memories { requested, limit }.into());
             }
-            if !limiter.memory_growing(0, size, ty.maximum.map(bytes))? {
+            if !limiter.memory_growing(0, size, most)? {
                 let limit = limiter.memory_limit();
                 return Err(LimitError::MemorySize { requested: size, limit }.into());
             }
@@ -162,9 +163,10 @@ impl StoreOpaque {
         // SAFETY: the store keeps its memories and is borrowed mutably.
         let memory = unsafe { memory.as_mut() };
         let (ty, from) = (memory.ty(), memory.pages());
-        let desired = bytes(from.saturating_add(pages));
+        let [current, desired] = [from, from.saturating_add(pages)].map(|it| bytes(&ty, it));
+        let most = ty.maximum.map(|pages| bytes(&ty, pages));
         let asked = self.with_limiter(|limiter| {
-            let allowed = limiter.memory_growing(bytes(from), desired, ty.maximum.map(bytes))?;
+            let allowed = limiter.memory_growing(current, desired, most)?;
             Ok((allowed, limiter.memory_limit()))
         });
         match asked {
@@ -290,8 +292,8 @@ pub(crate) unsafe fn table_grow(
 }
 
 /// A size of a memory for its limiter.
-fn bytes(pages: u64) -> usize {
-    usize::try_from(pages.saturating_mul(PAGE_SIZE)).unwrap_or(usize::MAX)
+fn bytes(ty: &MemoryType, pages: u64) -> usize {
+    usize::try_from(pages.saturating_mul(ty.page_size())).unwrap_or(usize::MAX)
 }
 
 /// A size of a table for its limiter.

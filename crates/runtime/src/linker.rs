@@ -10,8 +10,8 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use wasmprof_module::FuncType;
 
-/// Names for things to import. Host functions in it work in any store of a `T`;
-/// other things belong to the store that they come from.
+/// Names for things to import. Host functions and shared memories in it work in
+/// any store of a `T`; other things belong to the store that they come from.
 ///
 /// # Examples
 ///
@@ -51,7 +51,8 @@ pub struct Linker<T> {
 
 #[derive(Clone)]
 enum Definition {
-    Extern(StoreId, Extern),
+    /// Something of a store; shared memories are of none.
+    Extern(Option<StoreId>, Extern),
     Host(Arc<HostFunc>),
 }
 
@@ -136,7 +137,7 @@ impl<T> Linker<T> {
         self.insert(module, name, Definition::Host(host))
     }
 
-    /// Names something of a store.
+    /// Names something of a store, or a shared memory.
     ///
     /// # Errors
     ///
@@ -154,8 +155,11 @@ impl<T> Linker<T> {
     ) -> Result<&mut Self, Error> {
         let mut store = store.as_context_mut();
         let (store, item) = (store.opaque(), item.into());
-        store.check(item.store_id());
-        self.insert(module, name, Definition::Extern(store.id, item))
+        let id = item.store_id();
+        if let Some(id) = id {
+            store.check(id);
+        }
+        self.insert(module, name, Definition::Extern(id, item))
     }
 
     /// Names all exports of an instance, with `module` as the first part.
@@ -214,8 +218,10 @@ impl<T> Linker<T> {
         Some(match self.definitions.get(module)?.get(name)? {
             Definition::Host(host) => Given::Host(host.clone()),
             Definition::Extern(id, item) => {
-                store.check(*id);
-                Given::Extern(*item)
+                if let Some(id) = id {
+                    store.check(*id);
+                }
+                Given::Extern(item.clone())
             }
         })
     }

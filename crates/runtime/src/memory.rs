@@ -1,15 +1,14 @@
-//! Handles to linear memories.
+//! Handles to linear memories that belong to a store, and so to one thread at a
+//! time. Shared ones are left to `shared_memory`.
 
 use crate::store::{StoreId, StoreInner, StoreOpaque};
 use crate::vm::LinearMemory;
 use crate::{AsContext, AsContextMut, Error, LinkError, MemoryAccessError, StoreMut, StoreRef};
 use std::ptr::NonNull;
-use wasmprof_module::{ExternType, MemoryType};
+use wasmprof_module::MemoryType;
 
-/// The most pages that a memory with 32-bit addresses has.
-const MAX_PAGES: u64 = 1 << 16;
-
-/// A linear memory of a store.
+/// A linear memory of a store. It is never a shared one; see
+/// [`SharedMemory`](crate::SharedMemory).
 ///
 /// All methods panic if they are given another store.
 ///
@@ -57,6 +56,7 @@ unsafe impl Send for Memory {}
 unsafe impl Sync for Memory {}
 
 impl Memory {
+    /// A handle to a memory that is not shared, which the store owns.
     pub(crate) fn of(store: &StoreOpaque, storage: NonNull<LinearMemory>) -> Memory {
         Memory { store: store.id, storage }
     }
@@ -76,15 +76,17 @@ impl Memory {
     ///
     /// # Errors
     ///
-    /// If the memory is larger than any may be, its maximum is below its
-    /// minimum, the store's limiter does not allow it, or the system does not
-    /// give the address space.
+    /// If the type is that of a shared memory or of none that there can be, the
+    /// store's limiter does not allow it, or the system does not give the
+    /// address space.
     pub fn new(mut store: impl AsContextMut, ty: MemoryType) -> Result<Memory, Error> {
         let mut store = store.as_context_mut();
         let store = store.opaque();
-        if ty.minimum > ty.maximum.unwrap_or(u64::MAX).min(MAX_PAGES) {
-            return Err(LinkError::ImpossibleSize { ty: ExternType::Memory(ty) }.into());
+        if ty.shared {
+            let why = "a shared memory belongs to no store; there is `SharedMemory` for it";
+            return Err(LinkError::MemoryType { ty, why }.into());
         }
+        ty.validate().map_err(|why| LinkError::MemoryType { ty, why })?;
         store.allow_memory(ty)?;
         let memory = LinearMemory::new(ty, store.engine.guarded_memories())?;
         let storage = store.memories.add(memory);
@@ -97,10 +99,13 @@ impl Memory {
         unsafe { self.storage.as_ref() }
     }
 
-    fn get_mut<'a, T>(&self, store: &'a mut StoreInner<T>) -> &'a mut LinearMemory {
-        store.opaque.check(self.store);
-        // SAFETY: the store owns it and is borrowed mutably as long.
-        unsafe { &mut *self.storage.as_ptr() }
+    /// The contents, to change them.
+    fn bytes_mut<'a, T>(&self, store: &'a mut StoreInner<T>) -> &'a mut [u8] {
+        let memory = self.get(store);
+        // SAFETY: the front of the mapping is accessible and initialised. The
+        // memory is not shared, so only its store has it, which is borrowed
+        // mutably as long.
+        unsafe { std::slice::from_raw_parts_mut(memory.base(), memory.len() as usize) }
     }
 
     pub(crate) fn store_id(&self) -> StoreId {
@@ -119,17 +124,21 @@ impl Memory {
 
     /// The size in bytes.
     pub fn data_size(&self, store: impl AsContext) -> usize {
-        self.get(store.as_context().inner).data().len()
+        self.get(store.as_context().inner).len() as usize
     }
 
     /// The contents.
     pub fn data<'a, T: 'a>(&self, store: impl Into<StoreRef<'a, T>>) -> &'a [u8] {
-        self.get(store.into().inner).data()
+        let memory = self.get(store.into().inner);
+        // SAFETY: the front of the mapping is accessible and initialised. The
+        // memory is not shared, so only its store has it, which is borrowed as
+        // long.
+        unsafe { std::slice::from_raw_parts(memory.base(), memory.len() as usize) }
     }
 
     /// The contents.
     pub fn data_mut<'a, T: 'a>(&self, store: impl Into<StoreMut<'a, T>>) -> &'a mut [u8] {
-        self.get_mut(store.into().inner).data_mut()
+        self.bytes_mut(store.into().inner)
     }
 
     /// The contents, and the embedder's data beside them.
@@ -138,11 +147,10 @@ impl Memory {
         store: impl Into<StoreMut<'a, T>>,
     ) -> (&'a mut [u8], &'a mut T) {
         let inner = store.into().inner;
-        inner.opaque.check(self.store);
-        // SAFETY: the memory is not part of `data`, and both are borrowed from
+        let bytes: *mut [u8] = self.bytes_mut(inner);
+        // SAFETY: the bytes are not part of `data`, and both are borrowed from
         // a store that is borrowed mutably as long.
-        let memory = unsafe { &mut *self.storage.as_ptr() };
-        (memory.data_mut(), &mut inner.data)
+        (unsafe { &mut *bytes }, &mut inner.data)
     }
 
     /// Copies `buffer.len()` bytes from `offset` on.
@@ -156,8 +164,7 @@ impl Memory {
         offset: usize,
         buffer: &mut [u8],
     ) -> Result<(), MemoryAccessError> {
-        let store = store.as_context();
-        let data = self.get(store.inner).data();
+        let data = self.data(&store);
         let end = offset.checked_add(buffer.len()).ok_or(MemoryAccessError)?;
         buffer.copy_from_slice(data.get(offset..end).ok_or(MemoryAccessError)?);
         Ok(())
@@ -174,8 +181,7 @@ impl Memory {
         offset: usize,
         bytes: &[u8],
     ) -> Result<(), MemoryAccessError> {
-        let store = store.as_context_mut();
-        let data = self.get_mut(store.inner).data_mut();
+        let data = self.data_mut(store.as_context_mut());
         let end = offset.checked_add(bytes.len()).ok_or(MemoryAccessError)?;
         data.get_mut(offset..end).ok_or(MemoryAccessError)?.copy_from_slice(bytes);
         Ok(())

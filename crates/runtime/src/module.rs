@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use wasmprof_image::abi::VmctxLayout;
 use wasmprof_image::{CodeImage, Symbol};
 use wasmprof_module::{
-    ConstExpr, ExportKind, ExternType, FuncIndex, Module as WasmModule, PAGE_SIZE, SegmentMode,
+    ConstExpr, ConstOp, ExportKind, ExternType, FuncIndex, Module as WasmModule, SegmentMode,
 };
 
 /// Initial contents below this size are copied: that is faster than mapping.
@@ -46,7 +46,6 @@ struct Inner {
     engine: Engine,
     wasm: Arc<WasmModule>,
     layout: VmctxLayout,
-    type_ids: Box<[u32]>,
     /// Positions in the list of exports, sorted by name.
     by_name: Box<[u32]>,
     memory_images: OnceLock<Option<Box<[Option<MemoryImage>]>>>,
@@ -77,7 +76,6 @@ impl Module {
         let inner = Inner {
             engine: engine.clone(),
             layout: VmctxLayout::new(&wasm),
-            type_ids: wasm.types.iter().map(|ty| engine.type_id(ty)).collect(),
             by_name,
             memory_images: OnceLock::new(),
             wasm,
@@ -111,10 +109,11 @@ impl Module {
 
     /// How many functions the module has of its own.
     pub fn functions(&self) -> usize {
-        self.inner.code.image().symbols.len()
+        self.wasm().functions.len() - self.wasm().imported_functions as usize
     }
 
-    /// The functions of the module in the order of their code.
+    /// The functions of the module in the order of their code, and behind them
+    /// the stubs that they call.
     pub fn symbols(&self) -> &[Symbol] {
         &self.inner.code.image().symbols
     }
@@ -130,15 +129,6 @@ impl Module {
 
     pub(crate) fn layout(&self) -> &VmctxLayout {
         &self.inner.layout
-    }
-
-    pub(crate) fn type_ids(&self) -> &[u32] {
-        &self.inner.type_ids
-    }
-
-    /// The engine's number for the type of a function.
-    pub(crate) fn function_type_id(&self, index: FuncIndex) -> u32 {
-        self.type_ids()[self.wasm().functions[index.index()].index()]
     }
 
     /// The address of the code of one of the module's own functions.
@@ -166,14 +156,17 @@ impl Module {
         let mut memories: Vec<Vec<(u64, &[u8])>> = vec![Vec::new(); wasm.memories.len() - imported];
         let mut total = 0;
         for segment in &wasm.data {
-            let SegmentMode::Active { target, offset } = segment.mode else { continue };
+            let SegmentMode::Active { target, offset } = &segment.mode else { continue };
             let bytes = wasm.data_bytes(segment);
             // Any other segment may be out of bounds, or is not ours to place.
-            let ConstExpr::I32(at) = offset else { return None };
-            let at = u64::from(at as u32);
-            let size = wasm.memories[target as usize].minimum * PAGE_SIZE;
-            let own = (target as usize).checked_sub(imported)?;
-            if at + bytes.len() as u64 > size {
+            let at = match offset {
+                ConstExpr::One(ConstOp::I32(at)) => u64::from(*at as u32),
+                ConstExpr::One(ConstOp::I64(at)) => *at as u64,
+                _ => return None,
+            };
+            let own = (*target as usize).checked_sub(imported)?;
+            let size = wasm.memories[*target as usize].minimum_bytes()?;
+            if at.checked_add(bytes.len() as u64)? > size {
                 return None;
             }
             total += bytes.len();

@@ -8,17 +8,19 @@ use crate::host::HostFunc;
 use crate::instance::Extern;
 use crate::limiter::{FindLimiter, LimiterOf};
 use crate::vm::{
-    Epoch, FuncRef, HostFunction, InstanceData, LinearMemory, StoreContext, TableStorage, Vmctx,
-    VmctxHead,
+    Epoch, ExceptionData, Exceptions, FuncRef, HostFunction, InstanceData, LinearMemory,
+    StoreContext, TableStorage, TagData, Value, Vmctx, VmctxHead, is_exception,
 };
-use crate::{Engine, Error};
+use crate::{Engine, Error, LinkError, SharedMemory, call};
 use std::any::Any;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::marker::PhantomData;
 use std::mem::offset_of;
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use wasmprof_module::ValType;
 
 /// Values of one type, each at an address that it keeps.
 pub(crate) struct Arena<T> {
@@ -38,6 +40,13 @@ impl<T> Arena<T> {
         let item = NonNull::from(Box::leak(item.into()));
         self.items.push(item);
         item
+    }
+}
+
+impl<T> Arena<T> {
+    fn iter(&self) -> impl Iterator<Item = &T> {
+        // SAFETY: what is in the list is alive.
+        self.items.iter().map(|item| unsafe { item.as_ref() })
     }
 }
 
@@ -77,8 +86,14 @@ pub struct StoreOpaque {
     no_instance: Option<Vmctx>,
     pub(crate) instances: Arena<InstanceData>,
     pub(crate) memories: Arena<LinearMemory>,
+    /// By what instances point to.
+    pub(crate) shared_memories: HashMap<NonNull<LinearMemory>, SharedMemory>,
     pub(crate) tables: Arena<TableStorage>,
-    pub(crate) globals: Arena<[u64; 2]>,
+    pub(crate) globals: Arena<Value>,
+    pub(crate) tags: Arena<TagData>,
+    exceptions: Exceptions,
+    /// Those that the embedder has had a reference to.
+    pub(crate) referenced_exceptions: HashSet<NonNull<ExceptionData>>,
     pub(crate) func_refs: Arena<FuncRef>,
     pub(crate) host_functions: Arena<HostFunction>,
     /// Kept because compiled code has pointers into them.
@@ -105,8 +120,66 @@ impl StoreOpaque {
         self.no_instance.get_or_insert_with(|| Vmctx::new(0, head)).head()
     }
 
+    /// A new exception, whose values are zero.
+    pub(crate) fn new_exception(&mut self, tag: NonNull<TagData>) -> NonNull<ExceptionData> {
+        if self.exceptions.is_full() {
+            self.free_exceptions();
+        }
+        self.exceptions.add(tag)
+    }
+
+    /// Frees the exceptions that nothing refers to any more.
+    #[inline(never)]
+    fn free_exceptions(&mut self) {
+        let mut roots: Vec<usize> = Vec::new();
+        roots.extend(self.referenced_exceptions.iter().map(|it| it.as_ptr() as usize));
+        // Globals of the embedder's have no types here: all are looked at.
+        roots.extend(self.globals.iter().map(|value| value.word() as usize));
+        for instance in self.instances.iter() {
+            let wasm = instance.module.wasm();
+            for (index, global) in (0..).zip(&wasm.globals) {
+                if is_exception(global.ty.content) {
+                    // SAFETY: the place of a global of a live instance.
+                    roots.push(unsafe { *instance.global(index).cast::<usize>() });
+                }
+            }
+        }
+        for table in self.tables.iter() {
+            if is_exception(ValType::Ref(table.ty().element)) {
+                roots.extend(table.elements().iter().map(|bits| *bits as usize));
+            }
+        }
+        // SAFETY: the entries of this store are on this thread's stack, and all
+        // that its compiled code works with is above this frame.
+        unsafe {
+            call::each_word_since_entry(&self.context, |word| roots.push(word));
+            self.exceptions.collect(roots);
+        }
+    }
+
+    /// Keeps a shared memory for as long as the store lives, and returns what
+    /// instances may point to.
+    pub(crate) fn keep_shared(
+        &mut self,
+        memory: SharedMemory,
+    ) -> Result<NonNull<LinearMemory>, Error> {
+        // Whether there is a guard, which code relies on, is for engines to say.
+        if !Engine::same(memory.engine(), &self.engine) {
+            return Err(LinkError::SharedMemoryOfOtherEngine.into());
+        }
+        let storage = memory.storage();
+        self.shared_memories.entry(storage).or_insert(memory);
+        Ok(storage)
+    }
+
+    /// The handle to a shared memory that the store keeps.
+    pub(crate) fn shared_memory(&self, storage: NonNull<LinearMemory>) -> SharedMemory {
+        self.shared_memories[&storage].clone()
+    }
+
     /// Panics if something belongs to another store: using it here could reach
     /// memory that is gone.
+    #[inline]
     #[track_caller]
     pub(crate) fn check(&self, id: StoreId) {
         assert!(self.id == id, "this belongs to another store");
@@ -187,8 +260,12 @@ impl<T> Store<T> {
             no_instance: None,
             instances: Arena::new(),
             memories: Arena::new(),
+            shared_memories: HashMap::new(),
             tables: Arena::new(),
             globals: Arena::new(),
+            tags: Arena::new(),
+            exceptions: Exceptions::new(),
+            referenced_exceptions: HashSet::new(),
             func_refs: Arena::new(),
             host_functions: Arena::new(),
             host_funcs: Vec::new(),

@@ -72,7 +72,8 @@ impl Table {
     pub fn new(mut store: impl AsContextMut, ty: TableType, init: Val) -> Result<Table, Error> {
         let mut store = store.as_context_mut();
         let store = store.opaque();
-        let init = init.to_bits(store, ValType::Ref(ty.element), "the elements of a table")?;
+        let init =
+            init.to_value(store, ValType::Ref(ty.element), "the elements of a table")?.word();
         if ty.minimum > ty.maximum.unwrap_or(u64::MAX).min(MAX_TABLE_ELEMENTS) {
             return Err(LinkError::ImpossibleSize { ty: ExternType::Table(ty) }.into());
         }
@@ -114,9 +115,10 @@ impl Table {
         let mut store = store.as_context_mut();
         let store = store.opaque();
         let table = self.get_ref(store);
+        let element = table.ty().element;
         let bits = *table.elements().get(usize::try_from(index).ok()?)?;
         // SAFETY: what is in a table of this store belongs to it.
-        Some(unsafe { Val::reference(store, table.ty().element, bits) })
+        Some(unsafe { Val::reference(store, element, bits) })
     }
 
     /// Sets the element at `index`.
@@ -128,7 +130,7 @@ impl Table {
         let mut store = store.as_context_mut();
         let store = store.opaque();
         let element = ValType::Ref(self.get_ref(store).ty().element);
-        let bits = value.to_bits(store, element, "an element of a table")?;
+        let bits = value.to_value(store, element, "an element of a table")?.word();
         let elements = self.get_mut(store).elements_mut();
         let place = usize::try_from(index).ok().and_then(|index| elements.get_mut(index));
         *place.ok_or(LinkError::NoElement { index })? = bits;
@@ -151,7 +153,7 @@ impl Table {
         let mut store = store.as_context_mut();
         let store = store.opaque();
         let element = ValType::Ref(self.get_ref(store).ty().element);
-        let bits = value.to_bits(store, element, "the elements of a table")?;
+        let bits = value.to_value(store, element, "the elements of a table")?.word();
         let elements = self.get_mut(store).elements_mut();
         let range = range(start, len, elements.len())?;
         elements[range].fill(bits);
@@ -203,7 +205,8 @@ impl Table {
         let mut store = store.as_context_mut();
         let store = store.opaque();
         let ty = self.get_ref(store).ty();
-        let init = init.to_bits(store, ValType::Ref(ty.element), "the elements of a table")?;
+        let init =
+            init.to_value(store, ValType::Ref(ty.element), "the elements of a table")?.word();
         let storage = self.storage(store);
         store.grow_table(storage, elements, init)
     }

@@ -3,9 +3,11 @@
 use crate::call;
 use crate::host::each_arity;
 use crate::store::StoreOpaque;
+use crate::sys::arch::{self, Vector};
 use crate::vm::Value;
-use crate::{AsContextMut, Error, ExternRef, Func};
+use crate::{AsContextMut, Error, ExternRef, Func, V128};
 use std::marker::PhantomData;
+use std::mem::MaybeUninit;
 use wasmprof_module::{FuncType, ValType};
 
 /// Types of Rust that stand for types of WebAssembly.
@@ -27,10 +29,10 @@ pub unsafe trait WasmTy: Sized {
     unsafe fn into_abi(self, store: *const StoreOpaque) -> Self::Abi;
     /// As bits, narrow values in the low ones.
     #[doc(hidden)]
-    fn to_bits(abi: Self::Abi) -> u64;
+    fn to_bits(abi: Self::Abi) -> u128;
     /// From such bits.
     #[doc(hidden)]
-    fn from_bits(bits: u64) -> Self::Abi;
+    fn from_bits(bits: u128) -> Self::Abi;
 }
 
 macro_rules! number {
@@ -49,11 +51,11 @@ macro_rules! number {
                 self
             }
             #[inline]
-            fn to_bits($value: $ty) -> u64 {
+            fn to_bits($value: $ty) -> u128 {
                 $to
             }
             #[inline]
-            fn from_bits($bits: u64) -> $ty {
+            fn from_bits($bits: u128) -> $ty {
                 $from
             }
         }
@@ -61,12 +63,36 @@ macro_rules! number {
 }
 
 number! {
-    i32 I32 |value| u64::from(value as u32), |bits| bits as i32;
-    u32 I32 |value| u64::from(value), |bits| bits as u32;
-    i64 I64 |value| value as u64, |bits| bits as i64;
-    u64 I64 |value| value, |bits| bits;
-    f32 F32 |value| u64::from(value.to_bits()), |bits| f32::from_bits(bits as u32);
-    f64 F64 |value| value.to_bits(), |bits| f64::from_bits(bits);
+    i32 I32 |value| u128::from(value as u32), |bits| bits as i32;
+    u32 I32 |value| u128::from(value), |bits| bits as u32;
+    i64 I64 |value| u128::from(value as u64), |bits| bits as i64;
+    u64 I64 |value| u128::from(value), |bits| bits as u64;
+    f32 F32 |value| u128::from(value.to_bits()), |bits| f32::from_bits(bits as u32);
+    f64 F64 |value| u128::from(value.to_bits()), |bits| f64::from_bits(bits as u64);
+}
+
+// SAFETY: a vector is passed in a vector register, or where the convention puts
+// one that finds no register.
+unsafe impl WasmTy for V128 {
+    type Abi = Vector;
+    const TYPE: ValType = ValType::V128;
+
+    #[inline]
+    unsafe fn from_abi(_: *const StoreOpaque, abi: Vector) -> V128 {
+        arch::bits_of_vector(abi).into()
+    }
+    #[inline]
+    unsafe fn into_abi(self, _: *const StoreOpaque) -> Vector {
+        arch::vector_from_bits(self.into())
+    }
+    #[inline]
+    fn to_bits(abi: Vector) -> u128 {
+        arch::bits_of_vector(abi)
+    }
+    #[inline]
+    fn from_bits(bits: u128) -> Vector {
+        arch::vector_from_bits(bits)
+    }
 }
 
 // SAFETY: a reference is passed as a pointer, and null as zero.
@@ -85,12 +111,12 @@ unsafe impl WasmTy for Option<Func> {
         self.map_or(0, |func| func.to_bits(unsafe { &*store }))
     }
     #[inline]
-    fn to_bits(abi: u64) -> u64 {
-        abi
+    fn to_bits(abi: u64) -> u128 {
+        u128::from(abi)
     }
     #[inline]
-    fn from_bits(bits: u64) -> u64 {
-        bits
+    fn from_bits(bits: u128) -> u64 {
+        bits as u64
     }
 }
 
@@ -110,12 +136,12 @@ unsafe impl WasmTy for Option<ExternRef> {
         self.map_or(0, |reference| reference.to_bits(unsafe { &*store }))
     }
     #[inline]
-    fn to_bits(abi: u64) -> u64 {
-        abi
+    fn to_bits(abi: u64) -> u128 {
+        u128::from(abi)
     }
     #[inline]
-    fn from_bits(bits: u64) -> u64 {
-        bits
+    fn from_bits(bits: u128) -> u64 {
+        bits as u64
     }
 }
 
@@ -172,7 +198,7 @@ macro_rules! single_value {
     )*};
 }
 
-single_value!(i32 u32 i64 u64 f32 f64 Option<Func> Option<ExternRef>);
+single_value!(i32 u32 i64 u64 f32 f64 V128 Option<Func> Option<ExternRef>);
 
 macro_rules! tuple_values {
     ($($name:ident)*) => {
@@ -286,16 +312,18 @@ impl<P: WasmParams, R: WasmResults> TypedFunc<P, R> {
     pub fn call(&self, mut store: impl AsContextMut, params: P) -> Result<R, Error> {
         let mut store = store.as_context_mut();
         let store: *mut StoreOpaque = store.opaque();
-        // The most values that any of the types has.
-        let mut values = [Value::default(); 16];
-        debug_assert!(P::COUNT <= values.len() && R::COUNT <= values.len());
+        // Room for the most values that any of the types has.
+        let mut values = [const { MaybeUninit::<Value>::uninit() }; 16];
+        const { assert!(P::COUNT <= 16 && R::COUNT <= 16) };
+        let values: *mut Value = values.as_mut_ptr().cast();
         // SAFETY: the store is borrowed mutably, the stub is the one for the
-        // type, and there is room for all arguments and results.
+        // type, and there is room for all arguments and results. What is read
+        // has been written: the results, by the stub.
         unsafe {
             let function = self.func.func_ref(&*store);
-            params.store_values(store, values.as_mut_ptr());
-            call::enter(store, self.entry, function, values.as_mut_ptr())?;
-            Ok(R::load_values(store, values.as_ptr()))
+            params.store_values(store, values);
+            call::enter(store, self.entry, function, values)?;
+            Ok(R::load_values(store, values))
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Values as the embedder sees them.
 
 use crate::store::StoreOpaque;
-use crate::{AsContext, Error, ExternRef, Func, LinkError};
+use crate::vm::Value;
+use crate::{AsContext, Error, ExnRef, ExternRef, Func, LinkError, V128};
 use wasmprof_module::{HeapType, RefType, ValType};
 
 /// A value of WebAssembly. Floats are kept as bits.
@@ -29,88 +30,165 @@ pub enum Val {
     F32(u32),
     /// `f64`, as bits
     F64(u64),
+    /// `v128`, the first lane in the low bits; see [`V128`]
+    V128(u128),
     /// A reference to a function; `None` is null.
     FuncRef(Option<Func>),
     /// A reference to something of the host's; `None` is null.
     ExternRef(Option<ExternRef>),
+    /// A reference to an exception; `None` is null.
+    ExnRef(Option<ExnRef>),
 }
 
 impl Val {
     /// The null reference of a type.
     pub fn null(ty: RefType) -> Val {
         match ty.heap {
-            HeapType::Func => Val::FuncRef(None),
             HeapType::Extern => Val::ExternRef(None),
+            HeapType::Exn | HeapType::NoExn => Val::ExnRef(None),
+            _ => Val::FuncRef(None),
         }
     }
 
-    /// Zero or null.
+    /// Zero or null, even for a type to which null does not belong.
     pub fn default_for(ty: ValType) -> Val {
         match ty {
             ValType::I32 => Val::I32(0),
             ValType::I64 => Val::I64(0),
             ValType::F32 => Val::F32(0),
             ValType::F64 => Val::F64(0),
-            ValType::V128 => unreachable!("vectors are not in our features"),
+            ValType::V128 => Val::V128(0),
             ValType::Ref(ty) => Val::null(ty),
         }
     }
 
-    /// The type.
+    /// The type; for a reference, the widest that it has.
     pub fn ty(&self) -> ValType {
         match self {
             Val::I32(_) => ValType::I32,
             Val::I64(_) => ValType::I64,
             Val::F32(_) => ValType::F32,
             Val::F64(_) => ValType::F64,
+            Val::V128(_) => ValType::V128,
             Val::FuncRef(_) => ValType::FUNCREF,
             Val::ExternRef(_) => ValType::EXTERNREF,
+            Val::ExnRef(_) => ValType::EXNREF,
         }
     }
 
-    /// The bits that compiled code knows the value by, if it has the type `ty`.
-    pub(crate) fn to_bits(
+    /// Whether it is a value of the type `ty`.
+    fn fits(self, store: &StoreOpaque, ty: ValType) -> bool {
+        let ValType::Ref(ty) = ty else { return self.ty() == ty };
+        match (self, ty.heap) {
+            (Val::FuncRef(None), HeapType::Func | HeapType::Concrete(_))
+            | (Val::ExternRef(None), HeapType::Extern)
+            | (Val::ExnRef(None), HeapType::Exn | HeapType::NoExn) => ty.nullable,
+            (Val::FuncRef(Some(_)), HeapType::Func)
+            | (Val::ExternRef(Some(_)), HeapType::Extern)
+            | (Val::ExnRef(Some(_)), HeapType::Exn) => true,
+            (Val::FuncRef(Some(func)), HeapType::Concrete(id)) => func.type_id(store) == id,
+            _ => false,
+        }
+    }
+
+    /// What compiled code knows the value by, if it has the type `ty`.
+    pub(crate) fn to_value(
         self,
         store: &StoreOpaque,
         ty: ValType,
         what: &str,
-    ) -> Result<u64, Error> {
-        if self.ty() != ty {
-            return Err(LinkError::ValueType { wanted: ty, what: what.to_owned() }.into());
-        }
-        Ok(match self {
-            Val::I32(value) => u64::from(value as u32),
-            Val::I64(value) => value as u64,
-            Val::F32(bits) => u64::from(bits),
-            Val::F64(bits) => bits,
-            Val::FuncRef(func) => func.map_or(0, |func| func.to_bits(store)),
-            Val::ExternRef(reference) => reference.map_or(0, |reference| reference.to_bits(store)),
-        })
+    ) -> Result<Value, Error> {
+        let mut value = Value::default();
+        self.put(store, ty, what, &mut value)?;
+        Ok(value)
     }
 
-    /// The value of type `ty` with these bits.
+    /// Puts what compiled code knows the value by to a place, if it has the
+    /// type `ty`.
+    ///
+    /// Values are read and written in their own width here, never copied as a
+    /// whole: what has just been written in parts is slow to read as one.
+    #[inline]
+    pub(crate) fn put(
+        &self,
+        store: &StoreOpaque,
+        ty: ValType,
+        what: &str,
+        place: &mut Value,
+    ) -> Result<(), Error> {
+        match (self, ty) {
+            (Val::I32(value), ValType::I32) => *place = Value::from_word(u64::from(*value as u32)),
+            (Val::I64(value), ValType::I64) => *place = Value::from_word(*value as u64),
+            (Val::F32(bits), ValType::F32) => *place = Value::from_word(u64::from(*bits)),
+            (Val::F64(bits), ValType::F64) => *place = Value::from_word(*bits),
+            (Val::V128(bits), ValType::V128) => *place = Value::from_bits(*bits),
+            _ => return self.put_reference(store, ty, what, place),
+        }
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn put_reference(
+        self,
+        store: &StoreOpaque,
+        ty: ValType,
+        what: &str,
+        place: &mut Value,
+    ) -> Result<(), Error> {
+        if !self.fits(store, ty) {
+            return Err(LinkError::ValueType { wanted: ty, what: what.to_owned() }.into());
+        }
+        *place = Value::from_word(match self {
+            Val::FuncRef(func) => func.map_or(0, |it| it.to_bits(store)),
+            Val::ExternRef(some) => some.map_or(0, |it| it.to_bits(store)),
+            Val::ExnRef(some) => some.map_or(0, |it| it.to_bits(store)),
+            number => unreachable!("{number:?} has no type but its own"),
+        });
+        Ok(())
+    }
+
+    /// The value of type `ty` that compiled code knows as `value`.
     ///
     /// # Safety
     ///
-    /// They must come from compiled code of `store`.
-    pub(crate) unsafe fn from_bits(store: &StoreOpaque, ty: ValType, bits: u64) -> Val {
+    /// It must come from compiled code of `store`.
+    pub(crate) unsafe fn from_value(store: &mut StoreOpaque, ty: ValType, value: &Value) -> Val {
+        let mut val = Val::I32(0);
+        // SAFETY: by the contract.
+        unsafe { val.get(store, ty, value) };
+        val
+    }
+
+    /// Becomes the value of type `ty` that compiled code knows as `value`; see
+    /// [`put`](Val::put).
+    ///
+    /// # Safety
+    ///
+    /// It must come from compiled code of `store`.
+    #[inline]
+    pub(crate) unsafe fn get(&mut self, store: &mut StoreOpaque, ty: ValType, value: &Value) {
         match ty {
-            ValType::I32 => Val::I32(bits as i32),
-            ValType::I64 => Val::I64(bits as i64),
-            ValType::F32 => Val::F32(bits as u32),
-            ValType::F64 => Val::F64(bits),
-            ValType::V128 => unreachable!("vectors are not in our features"),
+            ValType::I32 => *self = Val::I32(value.half_word() as i32),
+            ValType::I64 => *self = Val::I64(value.word() as i64),
+            ValType::F32 => *self = Val::F32(value.half_word()),
+            ValType::F64 => *self = Val::F64(value.word()),
+            ValType::V128 => *self = Val::V128(value.bits()),
             // SAFETY: by the contract.
-            ValType::Ref(ty) => unsafe { Val::reference(store, ty, bits) },
+            ValType::Ref(ty) => *self = unsafe { Val::reference(store, ty, value.word()) },
         }
     }
 
-    /// The reference with these bits; see [`from_bits`](Val::from_bits).
-    pub(crate) unsafe fn reference(store: &StoreOpaque, ty: RefType, bits: u64) -> Val {
+    /// The reference with these bits; see [`from_value`](Val::from_value).
+    #[inline(never)]
+    pub(crate) unsafe fn reference(store: &mut StoreOpaque, ty: RefType, bits: u64) -> Val {
         match ty.heap {
-            // SAFETY: by the contract.
-            HeapType::Func => Val::FuncRef(unsafe { Func::from_bits(store, bits) }),
             HeapType::Extern => Val::ExternRef(ExternRef::from_bits(store, bits)),
+            HeapType::Exn | HeapType::NoExn => {
+                // SAFETY: by the contract.
+                Val::ExnRef(unsafe { ExnRef::from_bits(store, bits) })
+            }
+            // SAFETY: by the contract.
+            _ => Val::FuncRef(unsafe { Func::from_bits(store, bits) }),
         }
     }
 
@@ -134,12 +212,18 @@ impl Val {
         if let Val::F64(bits) = self { Some(f64::from_bits(*bits)) } else { None }
     }
 
+    /// The vector, if it is a `v128`.
+    pub fn v128(&self) -> Option<V128> {
+        if let Val::V128(bits) = self { Some(V128::from(*bits)) } else { None }
+    }
+
     /// Whether a reference belongs to the store, or is none.
     pub fn belongs_to(&self, store: impl AsContext) -> bool {
         let id = store.as_context().inner.opaque.id;
         match self {
             Val::FuncRef(Some(func)) => func.store_id() == id,
             Val::ExternRef(Some(reference)) => reference.store_id() == id,
+            Val::ExnRef(Some(reference)) => reference.store_id() == id,
             _ => true,
         }
     }
@@ -169,9 +253,21 @@ impl From<f64> for Val {
     }
 }
 
+impl From<V128> for Val {
+    fn from(value: V128) -> Val {
+        Val::V128(value.into())
+    }
+}
+
 impl From<Func> for Val {
     fn from(func: Func) -> Val {
         Val::FuncRef(Some(func))
+    }
+}
+
+impl From<ExnRef> for Val {
+    fn from(reference: ExnRef) -> Val {
+        Val::ExnRef(Some(reference))
     }
 }
 

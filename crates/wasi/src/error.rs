@@ -67,13 +67,27 @@ impl fmt::Display for Exit {
 
 impl std::error::Error for Exit {}
 
-/// A WASI call came from an instance that does not export a memory under the name `memory`.
+/// A WASI call came from an instance without a memory that the call can work on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MissingMemory;
+#[non_exhaustive]
+pub enum MissingMemory {
+    /// It does not export a memory under the name `memory`.
+    NotExported,
+    /// What it exports under the name `memory` is a shared memory. Calls would have to reckon with
+    /// other threads that change what they read, which they do not do yet.
+    Shared,
+}
 
 impl fmt::Display for MissingMemory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a WASI call needs the caller to export its memory under the name `memory`")
+        f.write_str(match self {
+            MissingMemory::NotExported => {
+                "a WASI call needs the caller to export its memory under the name `memory`"
+            }
+            MissingMemory::Shared => {
+                "a WASI call cannot work on a shared memory yet, and the caller's `memory` is one"
+            }
+        })
     }
 }
 

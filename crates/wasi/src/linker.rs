@@ -62,7 +62,11 @@ fn answer<T: 'static>(
 /// The memory that a call works on: what the caller exports as `memory`.
 #[inline]
 fn caller_memory<T: 'static>(caller: &mut Caller<'_, T>) -> Result<Memory, MissingMemory> {
-    caller.get_export("memory").and_then(Extern::into_memory).ok_or(MissingMemory)
+    match caller.get_export("memory") {
+        Some(Extern::Memory(memory)) => Ok(memory),
+        Some(Extern::SharedMemory(_)) => Err(MissingMemory::Shared),
+        _ => Err(MissingMemory::NotExported),
+    }
 }
 
 /// Defines a row for each call: its name, its parameters, and the function that answers it with

@@ -1,21 +1,41 @@
 //! What each directive of a script does, and whether it does as it says.
 
+use super::thread::Threads;
 use super::{script, spectest, value};
 use std::collections::HashMap;
 use std::fmt;
+use std::thread::Scope;
 use wasmprof_engine::{
-    Engine, Error, Extern, Instance, LinkError, Linker, Module, Store, TrapCode, Val,
+    Engine, Error, Extern, Instance, LinkError, Linker, Module, SharedMemory, Store, TrapCode, Val,
 };
-use wast::token::Id;
-use wast::{QuoteWat, WastDirective, WastExecute, WastInvoke, Wat};
+use wast::token::{Id, Span};
+use wast::{QuoteWat, WastDirective, WastExecute, WastInvoke, WastRet, Wat};
 
-/// What a script has made so far.
-pub(super) struct Runner<'e> {
-    engine: &'e Engine,
+/// What a script, or a thread of one, has made so far.
+pub(super) struct Runner<'scope, 'env> {
+    engine: &'env Engine,
     store: Store<()>,
     linker: Linker<()>,
-    instances: Named<Instance>,
+    instances: Named<Visible>,
     definitions: Named<Module>,
+    threads: Threads<'scope, 'env>,
+}
+
+/// What became of a directive.
+pub(super) struct Verdict {
+    pub(super) span: Span,
+    /// Whether it is an assertion, which is counted if it holds.
+    pub(super) counts: bool,
+    /// What was expected and what came instead, if it does not hold.
+    pub(super) result: Result<(), String>,
+}
+
+/// What the name of a module stands for.
+#[derive(Clone)]
+pub(super) enum Visible {
+    Instance(Instance),
+    /// An instance of another thread: its exports that threads may share.
+    OfOtherThread(Vec<(String, SharedMemory)>),
 }
 
 /// Things that have names or not; one without is meant by none.
@@ -86,15 +106,47 @@ impl fmt::Display for Refusal {
     }
 }
 
-impl<'e> Runner<'e> {
-    /// A store with `spectest` and nothing else.
-    pub(super) fn new(engine: &'e Engine) -> Result<Runner<'e>, Error> {
+impl<'scope, 'env> Runner<'scope, 'env> {
+    /// A store with `spectest` and nothing else. Threads are started in `scope`.
+    pub(super) fn new(
+        engine: &'env Engine,
+        scope: &'scope Scope<'scope, 'env>,
+    ) -> Result<Self, Error> {
         let mut store = Store::new(engine, ());
         let mut linker = Linker::new(engine);
         linker.allow_shadowing(true);
         spectest::define(&mut linker, &mut store)?;
         let (instances, definitions) = (Named::new(), Named::new());
-        Ok(Runner { engine, store, linker, instances, definitions })
+        let threads = Threads::new(scope);
+        Ok(Runner { engine, store, linker, instances, definitions, threads })
+    }
+
+    /// Makes something of another thread visible.
+    pub(super) fn show_module(&mut self, name: Id<'_>, exports: Vec<(String, SharedMemory)>) {
+        self.instances.set(Some(name), Visible::OfOtherThread(exports));
+    }
+
+    /// Does what directives say, to the end, whatever fails, and waits for all
+    /// threads.
+    pub(super) fn run(
+        &mut self,
+        directives: Vec<WastDirective<'env>>,
+        report: &mut dyn FnMut(Verdict),
+    ) {
+        for directive in directives {
+            let (span, counts) = (directive.span(), script::is_assertion(&directive));
+            let result = match directive {
+                WastDirective::Wait { thread, .. } => self
+                    .threads
+                    .wait(thread)
+                    .map(|verdicts| verdicts.into_iter().for_each(&mut *report)),
+                other => self.directive(other),
+            };
+            report(Verdict { span, counts, result });
+        }
+        for verdict in self.threads.wait_for_all() {
+            report(verdict);
+        }
     }
 
     /// Does what a directive says.
@@ -102,7 +154,7 @@ impl<'e> Runner<'e> {
     /// # Errors
     ///
     /// If it does not hold: what was expected, and what came instead.
-    pub(super) fn directive(&mut self, directive: WastDirective<'_>) -> Result<(), String> {
+    fn directive(&mut self, directive: WastDirective<'env>) -> Result<(), String> {
         match directive {
             WastDirective::Module(module) => self.module(module),
             WastDirective::ModuleDefinition(module) => self.definition(module),
@@ -113,12 +165,11 @@ impl<'e> Runner<'e> {
             }
             WastDirective::Register { name, module, .. } => {
                 let instance = self.instances.get(module)?;
-                let registered = self.linker.instance(&mut self.store, name, instance);
-                registered.map(drop).map_err(|error| error.to_string())
+                self.register(name, instance).map_err(|error| error.to_string())
             }
             WastDirective::Invoke(invoke) => match self.invoke(&invoke)? {
                 Outcome::Values(_) => Ok(()),
-                failed => Err(format!("expected no failure, got {}", self.show(&failed))),
+                failed => Err(format!("expected no failure, got {}", self.show(&failed, &[]))),
             },
             WastDirective::AssertReturn { exec, results, .. } => {
                 let outcome = self.execute(exec)?;
@@ -129,7 +180,7 @@ impl<'e> Runner<'e> {
                     _ => Err(format!(
                         "expected {}, got {}",
                         value::show_expected(&results),
-                        self.show(&outcome)
+                        self.show(&outcome, &results)
                     )),
                 }
             }
@@ -150,14 +201,59 @@ impl<'e> Runner<'e> {
             WastDirective::AssertUnlinkable { module, message, .. } => {
                 self.unlinkable(module, message)
             }
-            WastDirective::AssertException { .. } => unsupported("exceptions"),
+            WastDirective::AssertException { exec, .. } => match self.execute(exec)? {
+                Outcome::Failed(Error::Exception(_)) => Ok(()),
+                other => Err(format!("expected an exception, got {}", self.show(&other, &[]))),
+            },
             WastDirective::AssertSuspension { .. } => unsupported("stack switching"),
-            WastDirective::Thread(_) | WastDirective::Wait { .. } => unsupported("threads"),
+            WastDirective::Thread(thread) => {
+                let shared = match thread.shared_module {
+                    Some(name) => Some((name, self.shared_exports(name)?)),
+                    None => None,
+                };
+                self.threads.start(self.engine, thread, shared)
+            }
+            WastDirective::Wait { .. } => unreachable!("it is for whoever has the verdicts"),
             WastDirective::AssertInvalidCustom { .. }
             | WastDirective::AssertMalformedCustom { .. } => {
                 unsupported("assertions on custom sections")
             }
         }
+    }
+
+    fn register(&mut self, name: &str, instance: Visible) -> Result<(), Error> {
+        match instance {
+            Visible::Instance(instance) => {
+                self.linker.instance(&mut self.store, name, instance)?;
+            }
+            Visible::OfOtherThread(exports) => {
+                for (field, memory) in exports {
+                    self.linker.define(&mut self.store, name, &field, memory)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// An instance of this thread.
+    fn own(&self, name: Option<Id<'_>>) -> Result<Instance, String> {
+        match self.instances.get(name)? {
+            Visible::Instance(instance) => Ok(instance),
+            Visible::OfOtherThread(_) => {
+                Err("the module is of another thread, and only its memory can be used".to_owned())
+            }
+        }
+    }
+
+    /// What other threads may see of a module.
+    fn shared_exports(&mut self, name: Id<'_>) -> Result<Vec<(String, SharedMemory)>, String> {
+        Ok(match self.instances.get(Some(name))? {
+            Visible::OfOtherThread(exports) => exports,
+            Visible::Instance(instance) => {
+                let exports = instance.exports(&mut self.store).into_iter();
+                exports.filter_map(|(name, it)| Some((name, it.into_shared_memory()?))).collect()
+            }
+        })
     }
 
     fn module(&mut self, module: QuoteWat<'_>) -> Result<(), String> {
@@ -177,7 +273,8 @@ impl<'e> Runner<'e> {
 
     fn instance(&mut self, name: Option<Id<'_>>, module: &Module) -> Result<(), String> {
         let instance = self.linker.instantiate(&mut self.store, module);
-        self.instances.set(name, instance.map_err(|error| error.to_string())?);
+        let instance = instance.map_err(|error| error.to_string())?;
+        self.instances.set(name, Visible::Instance(instance));
         Ok(())
     }
 
@@ -194,7 +291,7 @@ impl<'e> Runner<'e> {
         match exec {
             WastExecute::Invoke(invoke) => self.invoke(&invoke),
             WastExecute::Get { module, global, .. } => {
-                let instance = self.instances.get(module)?;
+                let instance = self.own(module)?;
                 match instance.get_global(&mut self.store, global) {
                     Some(global) => Ok(Outcome::Values(vec![global.get(&mut self.store)])),
                     None => Err(format!("there is no exported global `{global}`")),
@@ -214,7 +311,7 @@ impl<'e> Runner<'e> {
 
     fn invoke(&mut self, invoke: &WastInvoke<'_>) -> Result<Outcome, String> {
         let WastInvoke { module, name, args, .. } = invoke;
-        let instance = self.instances.get(*module)?;
+        let instance = self.own(*module)?;
         let export = instance.get_export(&mut self.store, name);
         let func = export
             .and_then(Extern::into_func)
@@ -244,7 +341,7 @@ impl<'e> Runner<'e> {
             {
                 Ok(())
             }
-            _ => Err(format!("expected the trap \"{message}\", got {}", self.show(outcome))),
+            _ => Err(format!("expected the trap \"{message}\", got {}", self.show(outcome, &[]))),
         }
     }
 
@@ -279,9 +376,9 @@ impl<'e> Runner<'e> {
         }
     }
 
-    fn show(&self, outcome: &Outcome) -> String {
+    fn show(&self, outcome: &Outcome, expected: &[WastRet<'_>]) -> String {
         match outcome {
-            Outcome::Values(values) => value::show_all(&self.store, values),
+            Outcome::Values(values) => value::show_all(&self.store, values, expected),
             Outcome::Failed(Error::Trap(trap)) => format!("the trap \"{}\"", trap.code),
             Outcome::Failed(error) => format!("the error \"{error}\""),
         }
@@ -307,9 +404,13 @@ mod tests {
     fn verdicts(text: &str) -> Vec<Result<(), String>> {
         let engine = Engine::new(Config::new()).expect("an engine");
         let buffer = script::lex(text).expect("tokens");
-        let mut runner = Runner::new(&engine).expect("a runner");
-        let directives = script::parse(&buffer).expect("directives").into_iter();
-        directives.map(|directive| runner.directive(directive)).collect()
+        let directives = script::parse(&buffer).expect("directives");
+        let mut verdicts = Vec::new();
+        std::thread::scope(|scope| {
+            let mut runner = Runner::new(&engine, scope).expect("a runner");
+            runner.run(directives, &mut |verdict| verdicts.push(verdict.result));
+        });
+        verdicts
     }
 
     #[test]
@@ -383,5 +484,38 @@ mod tests {
                (assert_return (invoke "next") (i32.const 2))"#,
         );
         assert_eq!(verdicts, vec![Ok(()); 9]);
+    }
+
+    #[test]
+    fn threads_share_memories_and_nothing_else() {
+        let verdicts = verdicts(
+            r#"(module $m (memory (export "shared") 1 1 shared) (memory (export "own") 1 1)
+                   (func (export "f") (result i32)
+                       (memory.atomic.wait32 (i32.const 0) (i32.const 0) (i64.const -1))))
+               (thread $t (shared (module $m))
+                   (register "m" $m)
+                   (module (memory (import "m" "shared") 1 1 shared)
+                       (func (export "wake") (result i32)
+                           (i32.atomic.store (i32.const 0) (i32.const 1))
+                           (memory.atomic.notify (i32.const 0) (i32.const 9))))
+                   (assert_return (invoke "wake") (i32.const 7))
+                   (assert_unlinkable (module (import "m" "own" (memory 1))) "unknown import")
+                   (assert_return (invoke $m "f") (i32.const 0)))
+               (wait $t)
+               (wait $t)
+               (assert_return (invoke "f") (i32.const 1))
+               (thread $u (assert_return (invoke "f") (i32.const 0)))"#,
+        );
+        // The thread starts; its six directives are told of where it is waited
+        // for; then that wait, the wrong wait, an assertion, and a thread that
+        // nobody waits for.
+        let failures: Vec<usize> =
+            (0..).zip(&verdicts).filter(|it| it.1.is_err()).map(|it| it.0).collect();
+        assert_eq!((verdicts.len(), failures), (12, vec![4, 6, 8, 11]));
+        let failure = |at: usize| verdicts[at].as_ref().expect_err("it fails").as_str();
+        assert!(failure(4).starts_with("expected (i32.const 7), got"), "{}", failure(4));
+        assert!(failure(6).contains("another thread"), "{}", failure(6));
+        assert_eq!(failure(8), "there is no thread $t");
+        assert_eq!(failure(11), "there is no module");
     }
 }

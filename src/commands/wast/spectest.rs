@@ -3,8 +3,8 @@
 use super::value;
 use crate::output;
 use wasmprof_engine::{
-    Error, FuncType, Global, GlobalType, Linker, Memory, MemoryType, RefType, Store, Table,
-    TableType, Val, ValType,
+    Error, FuncType, Global, GlobalType, Linker, Memory, MemoryType, RefType, SharedMemory, Store,
+    Table, TableType, Val, ValType,
 };
 
 const NAME: &str = "spectest";
@@ -41,10 +41,15 @@ pub(super) fn define(linker: &mut Linker<()>, store: &mut Store<()>) -> Result<(
         let global = Global::new(&mut *store, ty, value)?;
         linker.define(&mut *store, NAME, name, global)?;
     }
-    let ty = TableType { element: RefType::FUNCREF, minimum: 10, maximum: Some(20) };
-    let table = Table::new(&mut *store, ty, Val::FuncRef(None))?;
-    linker.define(&mut *store, NAME, "table", table)?;
-    let memory = Memory::new(&mut *store, MemoryType { minimum: 1, maximum: Some(2) })?;
+    let ty = TableType::new(RefType::FUNCREF, 10, Some(20));
+    for (name, ty) in [("table", ty), ("table64", ty.table64())] {
+        let table = Table::new(&mut *store, ty, Val::FuncRef(None))?;
+        linker.define(&mut *store, NAME, name, table)?;
+    }
+    let ty = MemoryType::new(1, Some(2));
+    let memory = Memory::new(&mut *store, ty)?;
     linker.define(&mut *store, NAME, "memory", memory)?;
+    let memory = SharedMemory::new(linker.engine(), ty.shared())?;
+    linker.define(&mut *store, NAME, "shared_memory", memory)?;
     Ok(())
 }

@@ -1,5 +1,7 @@
-//! The values of scripts: arguments, and what results are to match.
+//! The values of scripts: arguments, and what results are to match. The lanes
+//! of vectors are left to `vector`.
 
+use super::vector;
 use std::fmt::Write;
 use wasmprof_engine::{ExternRef, Store, Val};
 use wast::core::{AbstractHeapType, HeapType, NanPattern, WastArgCore, WastRetCore};
@@ -14,10 +16,11 @@ pub(super) fn argument(store: &mut Store<()>, arg: &WastArg<'_>) -> Result<Val, 
         WastArgCore::I64(value) => Val::I64(*value),
         WastArgCore::F32(value) => Val::F32(value.bits),
         WastArgCore::F64(value) => Val::F64(value.bits),
-        WastArgCore::V128(_) => return Err(unsupported("a vector")),
+        WastArgCore::V128(value) => Val::V128(u128::from_le_bytes(value.to_le_bytes())),
         WastArgCore::RefNull(heap) => match kind(heap) {
             Some(Kind::Func) => Val::FuncRef(None),
             Some(Kind::Extern) => Val::ExternRef(None),
+            Some(Kind::Exn) => Val::ExnRef(None),
             None => return Err(unsupported("a reference of this type")),
         },
         WastArgCore::RefExtern(number) | WastArgCore::RefHost(number) => {
@@ -35,6 +38,7 @@ fn unsupported(what: &str) -> String {
 enum Kind {
     Func,
     Extern,
+    Exn,
 }
 
 fn kind(heap: &HeapType<'_>) -> Option<Kind> {
@@ -42,8 +46,11 @@ fn kind(heap: &HeapType<'_>) -> Option<Kind> {
         HeapType::Abstract { shared: false, ty } => match ty {
             AbstractHeapType::Func | AbstractHeapType::NoFunc => Some(Kind::Func),
             AbstractHeapType::Extern | AbstractHeapType::NoExtern => Some(Kind::Extern),
+            AbstractHeapType::Exn | AbstractHeapType::NoExn => Some(Kind::Exn),
             _ => None,
         },
+        // Without garbage collection, all types that are defined are functions'.
+        HeapType::Concrete(_) => Some(Kind::Func),
         _ => None,
     }
 }
@@ -62,17 +69,14 @@ fn matches(store: &Store<()>, result: &Val, expected: &WastRetCore<'_>) -> bool 
         (WastRetCore::Either(cases), _) => cases.iter().any(|case| matches(store, result, case)),
         (WastRetCore::I32(wanted), Val::I32(found)) => wanted == found,
         (WastRetCore::I64(wanted), Val::I64(found)) => wanted == found,
-        (WastRetCore::F32(wanted), Val::F32(found)) => match wanted {
-            NanPattern::CanonicalNan => FloatFormat::F32.is_canonical(u64::from(*found)),
-            NanPattern::ArithmeticNan => FloatFormat::F32.is_arithmetic(u64::from(*found)),
-            NanPattern::Value(wanted) => wanted.bits == *found,
-        },
-        (WastRetCore::F64(wanted), Val::F64(found)) => match wanted {
-            NanPattern::CanonicalNan => FloatFormat::F64.is_canonical(*found),
-            NanPattern::ArithmeticNan => FloatFormat::F64.is_arithmetic(*found),
-            NanPattern::Value(wanted) => wanted.bits == *found,
-        },
-        (WastRetCore::RefNull(None), Val::FuncRef(None) | Val::ExternRef(None)) => true,
+        (WastRetCore::F32(wanted), Val::F32(found)) => matches_f32(*found, wanted),
+        (WastRetCore::F64(wanted), Val::F64(found)) => matches_f64(*found, wanted),
+        (WastRetCore::V128(wanted), Val::V128(found)) => vector::matches(*found, wanted),
+        (
+            WastRetCore::RefNull(None),
+            Val::FuncRef(None) | Val::ExternRef(None) | Val::ExnRef(None),
+        ) => true,
+        (WastRetCore::RefNull(Some(heap)), Val::ExnRef(None)) => kind(heap) == Some(Kind::Exn),
         (WastRetCore::RefNull(Some(heap)), Val::FuncRef(None)) => kind(heap) == Some(Kind::Func),
         (WastRetCore::RefNull(Some(heap)), Val::ExternRef(None)) => {
             kind(heap) == Some(Kind::Extern)
@@ -84,6 +88,22 @@ fn matches(store: &Store<()>, result: &Val, expected: &WastRetCore<'_>) -> bool 
             Val::ExternRef(Some(found)),
         ) => host_number(store, found) == Some(*wanted),
         _ => false,
+    }
+}
+
+pub(super) fn matches_f32(found: u32, wanted: &NanPattern<F32>) -> bool {
+    match wanted {
+        NanPattern::CanonicalNan => FloatFormat::F32.is_canonical(u64::from(found)),
+        NanPattern::ArithmeticNan => FloatFormat::F32.is_arithmetic(u64::from(found)),
+        NanPattern::Value(wanted) => wanted.bits == found,
+    }
+}
+
+pub(super) fn matches_f64(found: u64, wanted: &NanPattern<F64>) -> bool {
+    match wanted {
+        NanPattern::CanonicalNan => FloatFormat::F64.is_canonical(found),
+        NanPattern::ArithmeticNan => FloatFormat::F64.is_arithmetic(found),
+        NanPattern::Value(wanted) => wanted.bits == found,
     }
 }
 
@@ -128,24 +148,33 @@ impl FloatFormat {
     }
 }
 
-fn show_f32(bits: u32) -> String {
+pub(super) fn f32_digits(bits: u32) -> String {
     let number = format!("{:?}", f32::from_bits(bits));
-    format!("(f32.const {})", FloatFormat::F32.show(u64::from(bits), number))
+    FloatFormat::F32.show(u64::from(bits), number)
+}
+
+pub(super) fn f64_digits(bits: u64) -> String {
+    let number = format!("{:?}", f64::from_bits(bits));
+    FloatFormat::F64.show(bits, number)
+}
+
+fn show_f32(bits: u32) -> String {
+    format!("(f32.const {})", f32_digits(bits))
 }
 
 fn show_f64(bits: u64) -> String {
-    let number = format!("{:?}", f64::from_bits(bits));
-    format!("(f64.const {})", FloatFormat::F64.show(bits, number))
+    format!("(f64.const {})", f64_digits(bits))
 }
 
-/// Values in the text format.
-pub(super) fn show_all(store: &Store<()>, values: &[Val]) -> String {
-    join(values.iter().map(|value| match value {
-        Val::ExternRef(Some(reference)) => match host_number(store, reference) {
+/// Results in the text format; vectors with the lanes of what was expected.
+pub(super) fn show_all(store: &Store<()>, values: &[Val], expected: &[WastRet<'_>]) -> String {
+    join(values.iter().enumerate().map(|(at, value)| match (value, expected.get(at)) {
+        (Val::ExternRef(Some(reference)), _) => match host_number(store, reference) {
             Some(number) => format!("(ref.extern {number})"),
             None => "(ref.extern)".to_owned(),
         },
-        other => show(other),
+        (Val::V128(bits), Some(WastRet::Core(expected))) => vector::show_like(*bits, expected),
+        (other, _) => show(other),
     }))
 }
 
@@ -156,8 +185,11 @@ pub(super) fn show(value: &Val) -> String {
         Val::I64(value) => format!("(i64.const {value})"),
         Val::F32(bits) => show_f32(*bits),
         Val::F64(bits) => show_f64(*bits),
+        Val::V128(bits) => vector::show(*bits),
         Val::FuncRef(None) => "(ref.null func)".to_owned(),
         Val::ExternRef(None) => "(ref.null extern)".to_owned(),
+        Val::ExnRef(None) => "(ref.null exn)".to_owned(),
+        Val::ExnRef(Some(_)) => "(ref.exn)".to_owned(),
         Val::FuncRef(Some(_)) => "(ref.func)".to_owned(),
         Val::ExternRef(Some(_)) => "(ref.extern)".to_owned(),
     }
@@ -175,15 +207,13 @@ fn show_pattern(expected: &WastRetCore<'_>) -> String {
     match expected {
         WastRetCore::I32(value) => show(&Val::I32(*value)),
         WastRetCore::I64(value) => show(&Val::I64(*value)),
-        WastRetCore::F32(NanPattern::Value(F32 { bits })) => show_f32(*bits),
-        WastRetCore::F64(NanPattern::Value(F64 { bits })) => show_f64(*bits),
-        WastRetCore::F32(NanPattern::CanonicalNan) => "(f32.const nan:canonical)".to_owned(),
-        WastRetCore::F64(NanPattern::CanonicalNan) => "(f64.const nan:canonical)".to_owned(),
-        WastRetCore::F32(NanPattern::ArithmeticNan) => "(f32.const nan:arithmetic)".to_owned(),
-        WastRetCore::F64(NanPattern::ArithmeticNan) => "(f64.const nan:arithmetic)".to_owned(),
+        WastRetCore::F32(pattern) => format!("(f32.const {})", f32_pattern(pattern)),
+        WastRetCore::F64(pattern) => format!("(f64.const {})", f64_pattern(pattern)),
+        WastRetCore::V128(pattern) => vector::show_pattern(pattern),
         WastRetCore::RefNull(heap) => match heap.as_ref().and_then(kind) {
             Some(Kind::Func) => "(ref.null func)".to_owned(),
             Some(Kind::Extern) => "(ref.null extern)".to_owned(),
+            Some(Kind::Exn) => "(ref.null exn)".to_owned(),
             None => "(ref.null)".to_owned(),
         },
         WastRetCore::RefExtern(Some(number)) => format!("(ref.extern {number})"),
@@ -197,7 +227,23 @@ fn show_pattern(expected: &WastRetCore<'_>) -> String {
     }
 }
 
-fn join(items: impl Iterator<Item = String>) -> String {
+pub(super) fn f32_pattern(pattern: &NanPattern<F32>) -> String {
+    match pattern {
+        NanPattern::CanonicalNan => "nan:canonical".to_owned(),
+        NanPattern::ArithmeticNan => "nan:arithmetic".to_owned(),
+        NanPattern::Value(F32 { bits }) => f32_digits(*bits),
+    }
+}
+
+pub(super) fn f64_pattern(pattern: &NanPattern<F64>) -> String {
+    match pattern {
+        NanPattern::CanonicalNan => "nan:canonical".to_owned(),
+        NanPattern::ArithmeticNan => "nan:arithmetic".to_owned(),
+        NanPattern::Value(F64 { bits }) => f64_digits(*bits),
+    }
+}
+
+pub(super) fn join(items: impl Iterator<Item = String>) -> String {
     let mut text = String::new();
     for item in items {
         if !text.is_empty() {

@@ -1,6 +1,6 @@
-//! The measuring processes. Each measures one thing of one engine, and writes one line
-//! of figures to the file that its parent (`questions.rs`) names; what the measured
-//! program prints goes where the parent put it.
+//! The measuring processes. Each measures one thing of one engine, or all probes of both,
+//! and writes lines of figures to the file that its parent (`questions.rs`) names; what
+//! the measured program prints goes where the parent put it.
 
 use std::path::PathBuf;
 
@@ -10,36 +10,8 @@ use clap::{Args, ValueEnum};
 use crate::clock::Instant;
 use crate::engine::{Engine, Guest};
 use crate::ours::Wasmprof;
+use crate::passes::{self, Figure};
 use crate::theirs::Wasmtime;
-
-/// Loops around an imported function, and the same around one of the module's own, which
-/// calls itself under a condition that is never met, so that no engine inlines it.
-pub(crate) const HOST_CALLS: &str = r#"
-(module
-  (import "host" "add" (func $host (param i32 i32) (result i32)))
-  (import "host" "plain_add" (func $plain (param i32 i32) (result i32)))
-  (func $own (param i32 i32) (result i32)
-    (if (i32.eq (local.get 1) (i32.const -1))
-      (then (return (call $own (local.get 1) (i32.const 0)))))
-    (i32.add (local.get 0) (local.get 1)))
-  (func (export "own") (param $count i32) (result i32) (local $sum i32)
-    (loop $next
-      (local.set $sum (call $own (local.get $sum) (local.get $count)))
-      (br_if $next (local.tee $count (i32.sub (local.get $count) (i32.const 1)))))
-    (local.get $sum))
-  (func (export "plain") (param $count i32) (result i32) (local $sum i32)
-    (loop $next
-      (local.set $sum (call $plain (local.get $sum) (local.get $count)))
-      (br_if $next (local.tee $count (i32.sub (local.get $count) (i32.const 1)))))
-    (local.get $sum))
-  (func (export "caller") (param $count i32) (result i32) (local $sum i32)
-    (loop $next
-      (local.set $sum (call $host (local.get $sum) (local.get $count)))
-      (br_if $next (local.tee $count (i32.sub (local.get $count) (i32.const 1)))))
-    (local.get $sum)))
-"#;
-
-const HOST_CALL_COUNT: u32 = 100_000_000;
 
 /// Which engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -57,8 +29,9 @@ pub(crate) enum Task {
     Compile,
     /// Compile the module, then run it: CPU and wall seconds of running.
     Run,
-    /// The loops of `HOST_CALLS`: nanoseconds a turn for `own`, `plain` and `caller`.
-    HostCalls,
+    /// The probes of `calls.rs` of both engines: a line for each. The one that is named has
+    /// the first turn.
+    Calls,
 }
 
 impl std::fmt::Display for Task {
@@ -78,9 +51,15 @@ impl std::fmt::Display for Which {
 pub(crate) struct Child {
     which: Which,
     task: Task,
-    /// Where the line of figures goes
+    /// Where the figures go
     #[arg(long)]
     figures: Option<PathBuf>,
+    /// Only the probes whose name contains this
+    #[arg(long, default_value = "")]
+    filter: String,
+    /// How often each probe has its turn
+    #[arg(long, default_value_t = 11)]
+    passes: u32,
     /// A folder the program may use, as HOST::GUEST
     #[arg(long)]
     dir: Vec<String>,
@@ -95,6 +74,11 @@ pub(crate) struct Child {
 impl Child {
     /// Measures; returns the exit code of the measured program.
     pub(crate) fn run(&self) -> anyhow::Result<i32> {
+        if self.task == Task::Calls {
+            let figures = passes::measure(self.which, &self.filter, self.passes)?;
+            self.write(&figures.iter().map(Figure::line).collect::<String>())?;
+            return Ok(0);
+        }
         match self.which {
             Which::Ours => self.measure::<Wasmprof>(),
             Which::Theirs => self.measure::<Wasmtime>(),
@@ -102,17 +86,6 @@ impl Child {
     }
 
     fn measure<E: Engine>(&self) -> anyhow::Result<i32> {
-        if self.task == Task::HostCalls {
-            let engine = E::new()?;
-            let module = engine.compile(&wat::parse_str(HOST_CALLS)?)?;
-            let mut figures = Vec::new();
-            for name in ["own", "plain", "caller"] {
-                let span = engine.host_calls(&module, name, HOST_CALL_COUNT)?;
-                figures.push(span.cpu * 1e9 / f64::from(HOST_CALL_COUNT));
-            }
-            self.write(&figures)?;
-            return Ok(0);
-        }
         let path = self.module.as_ref().context("this task needs a module")?;
         let bytes =
             std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -121,11 +94,11 @@ impl Child {
         let module = engine.compile(&bytes)?;
         let compiling = before.elapsed();
         if self.task == Task::Compile {
-            self.write(&[compiling.cpu, compiling.wall])?;
+            self.write(&format!("{} {}\n", compiling.cpu, compiling.wall))?;
             return Ok(0);
         }
         let finished = engine.run(&module, &self.guest()?)?;
-        self.write(&[finished.span.cpu, finished.span.wall])?;
+        self.write(&format!("{} {}\n", finished.span.cpu, finished.span.wall))?;
         Ok(finished.code)
     }
 
@@ -147,10 +120,8 @@ impl Child {
         Ok(guest)
     }
 
-    fn write(&self, figures: &[f64]) -> anyhow::Result<()> {
+    fn write(&self, figures: &str) -> anyhow::Result<()> {
         let Some(path) = &self.figures else { return Ok(()) };
-        let line = figures.iter().map(f64::to_string).collect::<Vec<_>>().join(" ");
-        std::fs::write(path, line + "\n")
-            .with_context(|| format!("cannot write {}", path.display()))
+        std::fs::write(path, figures).with_context(|| format!("cannot write {}", path.display()))
     }
 }

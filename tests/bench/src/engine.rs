@@ -39,10 +39,6 @@ pub(crate) trait Engine: Sized {
 
     /// Instantiates the module and calls `_start`.
     fn run(&self, module: &Self::Module, guest: &Guest) -> anyhow::Result<Finished>;
-
-    /// Instantiates the module of `child::HOST_CALLS`, whose import `host.add` this
-    /// provides, and gives its exported loop `name` the count; returns the time.
-    fn host_calls(&self, module: &Self::Module, name: &str, count: u32) -> anyhow::Result<Span>;
 }
 
 /// The times at which a module called `bench.start` and `bench.end`.

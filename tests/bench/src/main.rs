@@ -1,12 +1,14 @@
 //! Compares wasmprof with wasmtime, and both with native code: compile time, run time,
-//! start-up, memory and host calls. It only reads the command line and prints; the
+//! start-up, memory and calls. It only reads the command line and prints; the
 //! questions are in `questions.rs`, the measuring processes in `child.rs`.
 
+mod calls;
 mod cases;
 mod child;
 mod clock;
 mod engine;
 mod ours;
+mod passes;
 mod process;
 mod questions;
 mod table;
@@ -17,6 +19,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::child::Which;
 use crate::process::Scratch;
 use crate::questions::{Bench, Question};
 use crate::table::Style;
@@ -37,7 +40,7 @@ struct Command {
     /// How many times each engine is measured for each figure
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
-    /// Only the modules whose name contains this
+    /// Only the modules, and the probes of `calls`, whose name contains this
     #[arg(long, default_value = "")]
     filter: String,
     /// Write the tables as markdown
@@ -56,6 +59,16 @@ enum Mode {
     /// Measure one thing in this process
     #[command(hide = true)]
     Child(child::Child),
+    /// Do one thing of `calls` over and over with one engine, for a profiler to look at
+    Dwell {
+        /// The engine
+        which: Which,
+        /// The first probe with this in its name
+        probe: String,
+        /// For how many seconds
+        #[arg(long, default_value_t = 2.0)]
+        seconds: f64,
+    },
 }
 
 fn main() -> ExitCode {
@@ -69,8 +82,14 @@ fn main() -> ExitCode {
 }
 
 fn run(command: &Command) -> anyhow::Result<ExitCode> {
-    if let Some(Mode::Child(child)) = &command.child {
-        return Ok(ExitCode::from(child.run()? as u8));
+    match &command.child {
+        Some(Mode::Child(child)) => return Ok(ExitCode::from(child.run()? as u8)),
+        Some(Mode::Dwell { which, probe, seconds }) => {
+            let (name, time) = passes::dwell(*which, probe, *seconds)?;
+            print(&format!("{which}: {name}: {time:.2} ns a turn"));
+            return Ok(ExitCode::SUCCESS);
+        }
+        None => {}
     }
     let cases = cases::all(&command.filter)?;
     if command.list {
@@ -82,6 +101,7 @@ fn run(command: &Command) -> anyhow::Result<ExitCode> {
     let style = if command.markdown { Style::Markdown } else { Style::Plain };
     let bench = Bench {
         rounds: command.rounds as usize,
+        filter: command.filter.clone(),
         scratch: Scratch::new()?,
         verbose: !command.quiet,
         failed: Cell::new(false),

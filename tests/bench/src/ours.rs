@@ -2,9 +2,9 @@
 
 use anyhow::Context;
 use wasmprof_engine::wasi::{self, Exit, WasiCtx, WasiCtxBuilder};
-use wasmprof_engine::{Caller, Config, Linker, Module, Store};
+use wasmprof_engine::{Config, Linker, Module, Store};
 
-use crate::clock::{Instant, Span};
+use crate::clock::Instant;
 use crate::engine::{Engine, Finished, Guest, Marks};
 
 /// wasmprof.
@@ -48,22 +48,5 @@ impl Engine for Wasmprof {
             Err(error) => error.downcast_ref::<Exit>().context(error.to_string())?.0,
         };
         Ok(Finished { code, span: marks.span().unwrap_or(all) })
-    }
-
-    fn host_calls(&self, module: &Module, name: &str, count: u32) -> anyhow::Result<Span> {
-        let mut linker = Linker::<u32>::new(&self.0);
-        linker.func_wrap("host", "add", |mut caller: Caller<'_, u32>, a: i32, b: i32| -> i32 {
-            let data = caller.data_mut();
-            *data = data.wrapping_add(1);
-            a.wrapping_add(b)
-        })?;
-        linker.func_wrap("host", "plain_add", |a: i32, b: i32| -> i32 { a.wrapping_add(b) })?;
-        let mut store = Store::new(&self.0, 0);
-        let instance = linker.instantiate(&mut store, module)?;
-        let entry = instance.get_typed_func::<u32, u32>(&mut store, name)?;
-        entry.call(&mut store, count / 10)?;
-        let before = Instant::now();
-        entry.call(&mut store, count)?;
-        Ok(before.elapsed())
     }
 }

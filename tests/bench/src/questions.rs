@@ -11,6 +11,7 @@ use clap::ValueEnum;
 
 use crate::cases::{Case, fixtures};
 use crate::child::{Task, Which};
+use crate::passes::Figure;
 use crate::process::{Scratch, Usage, run};
 use crate::table::{Ratio, Table, mean_cell, median};
 
@@ -23,8 +24,8 @@ pub(crate) enum Question {
     Run,
     /// From the start to the end of a process that runs a hello module.
     Startup,
-    /// A call from WebAssembly to the host.
-    HostCalls,
+    /// Calls between WebAssembly and the host, exceptions, and making instances.
+    Calls,
     /// Distance to native code.
     Native,
 }
@@ -33,6 +34,8 @@ pub(crate) enum Question {
 pub(crate) struct Bench {
     /// How many rounds.
     pub(crate) rounds: usize,
+    /// Only what has this in its name.
+    pub(crate) filter: String,
     /// Where temporary files go.
     pub(crate) scratch: Scratch,
     /// Prints what goes on to standard error.
@@ -59,7 +62,7 @@ impl Bench {
             Question::Compile => self.compile(cases),
             Question::Run => self.run(cases),
             Question::Startup => self.startup(),
-            Question::HostCalls => self.host_calls(),
+            Question::Calls => self.calls(),
             Question::Native => self.native(cases),
         }
     }
@@ -194,7 +197,7 @@ impl Bench {
                 printed.push(usage);
             }
             for which in order(round + turn) {
-                let (figures, usage) = self.child(which, task, Some(case))?;
+                let (figures, usage) = self.child(which, task, case)?;
                 all.cpu[which as usize].push(figures[0]);
                 all.wall[which as usize].push(figures[1]);
                 all.peak[which as usize].push(usage.peak);
@@ -278,45 +281,54 @@ impl Bench {
         Ok(vec![table])
     }
 
-    fn host_calls(&self) -> anyhow::Result<Vec<Table>> {
-        let head = ["call", "wasmprof ns", "wasmtime ns", "ratio", "min..max"];
-        let mut table = Table::new("Calls from WebAssembly to the host, (i32, i32) -> i32", head);
-        let mut figures = [[vec![], vec![]], [vec![], vec![]], [vec![], vec![]]];
+    fn calls(&self) -> anyhow::Result<Vec<Table>> {
+        let head =
+            ["what", "wasmprof ns", "min..max", "wasmtime ns", "min..max", "ratio", "min..max"];
+        let mut table = Table::new("Calls, exceptions and instances", head);
+        let mut rounds: Vec<Vec<Figure>> = Vec::new();
         for round in 0..self.rounds {
-            for which in order(round) {
-                let (turn, usage) = self.child(which, Task::HostCalls, None)?;
-                ensure!(usage.code == 0, "{which} left with {}", usage.code);
-                for (kind, figure) in figures.iter_mut().enumerate() {
-                    figure[which as usize].push(turn[kind]);
-                }
-            }
+            let figures = self.scratch.file("figures");
+            let _ = std::fs::remove_file(&figures);
+            let mut command = Command::new(std::env::current_exe()?);
+            command.args(["child", &order(round)[0].to_string(), "calls", "--figures"]);
+            command.arg(&figures).args(["--filter", &self.filter]);
+            let usage = run(&mut command, &self.scratch)?;
+            let Ok(lines) = std::fs::read_to_string(&figures) else {
+                bail!("calls failed: {}", String::from_utf8_lossy(&usage.stderr));
+            };
+            rounds.push(lines.lines().map(Figure::parse).collect::<Result<_, _>>()?);
         }
-        let [own, plain, caller] = &figures;
-        let net = |kind: &[Vec<f64>; 2]| {
-            [0, 1].map(|which| {
-                let pairs = kind[which].iter().zip(&own[which]);
-                pairs.map(|(all, call)| all - call).collect::<Vec<_>>()
-            })
-        };
-        let (plain_net, caller_net) = (net(plain), net(caller));
-        for (name, kind) in [
-            ("the loop, calling a function of the module", own),
-            ("the loop, calling a closure", plain),
-            ("the loop, calling a closure that adds to the store's data", caller),
-            ("closure, net of the loop", &plain_net),
-            ("closure that adds to the store's data, net of the loop", &caller_net),
-        ] {
-            let ratio = Ratio::of(&kind[0], &kind[1]);
+        let mut spreads = Vec::new();
+        for (row, Figure { name, .. }) in rounds[0].iter().enumerate() {
+            let of = |which: usize| -> Vec<f64> {
+                rounds.iter().map(|round| round[row].net[which]).collect()
+            };
+            let (ours, theirs) = (of(0), of(1));
+            let ratio = Ratio::of(&ours, &theirs);
             table.row([
-                name.to_string(),
-                format!("{:.2}", median(&kind[0])),
-                format!("{:.2}", median(&kind[1])),
+                name.clone(),
+                format!("{:.2}", median(&ours)),
+                range(&ours),
+                format!("{:.2}", median(&theirs)),
+                range(&theirs),
                 ratio.cell(),
                 ratio.range(),
             ]);
-            self.progress("host calls", name, ratio);
+            spreads.extend(rounds.iter().flat_map(|round| round[row].spread));
+            self.progress("calls", name, ratio);
         }
-        table.note("CPU nanoseconds a turn. Neither engine inlines the module's own function.");
+        table.note(
+            "CPU nanoseconds a turn, less those of the empty loop around it where there is one. \
+             Both engines are in one process and take turns; a figure of a process is the median \
+             of its passes, and the table has the medians and ranges of all processes.",
+        );
+        let largest = spreads.iter().copied().fold(1.0, f64::max);
+        table.note(format!(
+            "The machine: the slowest pass of a probe took {:.0} % more than the fastest one of \
+             the same process (median of all probes; {:.0} % at the worst).",
+            (median(&spreads) - 1.0) * 100.0,
+            (largest - 1.0) * 100.0,
+        ));
         Ok(vec![table])
     }
 
@@ -374,32 +386,27 @@ impl Bench {
     }
 
     /// Runs a measuring process, and reads its line of figures.
-    fn child(
-        &self,
-        which: Which,
-        task: Task,
-        case: Option<&Case>,
-    ) -> anyhow::Result<(Vec<f64>, Usage)> {
+    fn child(&self, which: Which, task: Task, case: &Case) -> anyhow::Result<(Vec<f64>, Usage)> {
         let figures = self.scratch.file("figures");
         // The figures of the last process must not be taken for those of one that failed.
         let _ = std::fs::remove_file(&figures);
         let mut command = Command::new(std::env::current_exe()?);
         command.args(["child", &which.to_string(), &task.to_string(), "--figures"]).arg(&figures);
-        let mut name = "host calls";
-        if let Some(case) = case {
-            name = &case.name;
-            command.current_dir(&case.folder);
-            for dir in &case.dirs {
-                command.args(["--dir", dir]);
-            }
-            for variable in &case.env {
-                command.args(["--env", variable]);
-            }
-            command.arg(&case.module).args(&case.args);
+        command.current_dir(&case.folder);
+        for dir in &case.dirs {
+            command.args(["--dir", dir]);
         }
+        for variable in &case.env {
+            command.args(["--env", variable]);
+        }
+        command.arg(&case.module).args(&case.args);
         let usage = run(&mut command, &self.scratch)?;
         let Ok(line) = std::fs::read_to_string(&figures) else {
-            bail!("{name}: {task} with {which} failed: {}", String::from_utf8_lossy(&usage.stderr));
+            bail!(
+                "{}: {task} with {which} failed: {}",
+                case.name,
+                String::from_utf8_lossy(&usage.stderr)
+            );
         };
         let figures = line.split_whitespace().map(str::parse).collect::<Result<_, _>>()?;
         Ok((figures, usage))
@@ -411,6 +418,11 @@ impl Bench {
             eprintln!("{question}: {name}: {} ({})", ratio.cell(), ratio.range());
         }
     }
+}
+
+fn range(values: &[f64]) -> String {
+    let low = values.iter().copied().fold(f64::INFINITY, f64::min);
+    format!("{low:.2}..{:.2}", values.iter().copied().fold(f64::NEG_INFINITY, f64::max))
 }
 
 /// Who goes first changes with each round.

@@ -1,11 +1,11 @@
 //! wasmtime 48 with Cranelift and its default settings, save that it compiles on one thread.
 
 use anyhow::Context;
-use wasmtime::{Caller, Linker, Store};
+use wasmtime::{Linker, Store};
 use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::{FsPerms, I32Exit, WasiCtxBuilder};
 
-use crate::clock::{Instant, Span};
+use crate::clock::Instant;
 use crate::engine::{Engine, Finished, Guest, Marks};
 
 /// wasmtime.
@@ -49,27 +49,5 @@ impl Engine for Wasmtime {
             Err(error) => error.downcast_ref::<I32Exit>().context(format!("{error:?}"))?.0,
         };
         Ok(Finished { code, span: marks.span().unwrap_or(all) })
-    }
-
-    fn host_calls(
-        &self,
-        module: &wasmtime::Module,
-        name: &str,
-        count: u32,
-    ) -> anyhow::Result<Span> {
-        let mut linker = Linker::<u32>::new(&self.0);
-        linker.func_wrap("host", "add", |mut caller: Caller<'_, u32>, a: i32, b: i32| {
-            let data = caller.data_mut();
-            *data = data.wrapping_add(1);
-            a.wrapping_add(b)
-        })?;
-        linker.func_wrap("host", "plain_add", |a: i32, b: i32| a.wrapping_add(b))?;
-        let mut store = Store::new(&self.0, 0);
-        let instance = linker.instantiate(&mut store, module)?;
-        let entry = instance.get_typed_func::<u32, u32>(&mut store, name)?;
-        entry.call(&mut store, count / 10)?;
-        let before = Instant::now();
-        entry.call(&mut store, count)?;
-        Ok(before.elapsed())
     }
 }

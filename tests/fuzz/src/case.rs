@@ -2,8 +2,9 @@
 
 use crate::fuel;
 use crate::random::{Random, mix};
+use crate::rewrite::rewrite;
 use arbitrary::Unstructured;
-use wasmparser::Validator;
+use wasmparser::{Validator, WasmFeatures};
 
 /// How many calls and turns of loops one call into the module may take.
 pub(crate) const FUEL: u32 = 1_000;
@@ -35,11 +36,25 @@ impl Setup {
     }
 }
 
+/// Which proposals a module is made with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proposals {
+    /// All that we have and `wasm-smith` can make.
+    All,
+    /// All, with calls by way of typed references.
+    Typed,
+    /// What wasmi has, too: WebAssembly 2.0 without vectors, with tail calls
+    /// and several memories.
+    Plain,
+}
+
 /// A module and the choices about how it is run.
 #[derive(Debug)]
 pub struct Case {
     /// How the engines are set up.
     pub setup: Setup,
+    /// Which proposals the module was made with.
+    pub proposals: Proposals,
     /// The module, a valid binary.
     pub wasm: Vec<u8>,
     /// Where arguments come from.
@@ -75,24 +90,38 @@ impl Case {
     /// As [`from_seed`](Case::from_seed).
     pub fn from_bytes(bytes: &[u8]) -> Option<Case> {
         let mut input = Unstructured::new(bytes);
-        let setup = Setup::from_bits(input.arbitrary().ok()?);
-        let config = config(setup, &mut input).ok()?;
+        let mut setup = Setup::from_bits(input.arbitrary().ok()?);
+        let proposals = match input.int_in_range(0..=7).ok()? {
+            0..=4 => Proposals::All,
+            5 => Proposals::Typed,
+            _ => Proposals::Plain,
+        };
+        // wasmi leaves NaNs as they are.
+        setup.engine_nans &= proposals != Proposals::Plain;
+        let config = config(setup, proposals, &mut input).ok()?;
         let arguments = input.arbitrary().ok()?;
         let mut module = wasm_smith::Module::new(config, &mut input).ok()?;
         let global = module.ensure_termination(FUEL).ok()?;
-        let wasm = fuel::export(&module.to_bytes(), global).expect("what was made parses");
+        let typed = proposals == Proposals::Typed;
+        let wasm = rewrite(&module.to_bytes(), typed).expect("what was made parses");
+        let wasm = fuel::export(&wasm, global).expect("what was made parses");
         if let Err(error) =
             Validator::new_with_features(wasmprof_module::features()).validate_all(&wasm)
         {
             panic!("a module was made that is outside our features: {error}");
         }
-        Some(Case { setup, wasm, arguments })
+        Some(Case { setup, proposals, wasm, arguments })
     }
 }
 
-/// WebAssembly 2.0 without vectors, with tail calls and several memories.
-fn config(setup: Setup, input: &mut Unstructured<'_>) -> arbitrary::Result<wasm_smith::Config> {
+fn config(
+    setup: Setup,
+    proposals: Proposals,
+    input: &mut Unstructured<'_>,
+) -> arbitrary::Result<wasm_smith::Config> {
     let memories = input.int_in_range(0..=3)?;
+    let on =
+        |feature| proposals != Proposals::Plain && wasmprof_module::features().contains(feature);
     Ok(wasm_smith::Config {
         bulk_memory_enabled: true,
         multi_value_enabled: true,
@@ -104,17 +133,17 @@ fn config(setup: Setup, input: &mut Unstructured<'_>) -> arbitrary::Result<wasm_
         acquire_release_atomics_enabled: false,
         compact_imports_enabled: false,
         custom_descriptors_enabled: false,
-        custom_page_sizes_enabled: false,
-        exceptions_enabled: false,
-        extended_const_enabled: false,
+        custom_page_sizes_enabled: on(WasmFeatures::CUSTOM_PAGE_SIZES),
+        exceptions_enabled: on(WasmFeatures::EXCEPTIONS),
+        extended_const_enabled: on(WasmFeatures::EXTENDED_CONST),
         gc_enabled: false,
-        memory64_enabled: false,
+        memory64_enabled: on(WasmFeatures::MEMORY64),
         multibyte_array_access_enabled: false,
-        relaxed_simd_enabled: false,
+        relaxed_simd_enabled: on(WasmFeatures::RELAXED_SIMD),
         shared_everything_threads_enabled: false,
-        simd_enabled: false,
-        threads_enabled: false,
-        wide_arithmetic_enabled: false,
+        simd_enabled: on(WasmFeatures::SIMD),
+        threads_enabled: on(WasmFeatures::THREADS),
+        wide_arithmetic_enabled: on(WasmFeatures::WIDE_ARITHMETIC),
 
         canonicalize_nans: !setup.engine_nans,
         // A call that traps early shows little of what comes before it; where
@@ -140,6 +169,8 @@ fn config(setup: Setup, input: &mut Unstructured<'_>) -> arbitrary::Result<wasm_
         max_memories: memories.max(1),
         min_memories: memories.min(1) as u32,
         max_memory32_bytes: 1 << 20,
+        max_memory64_bytes: 1 << 20,
+        max_tags: 6,
         memory_max_size_required: true,
         min_tables: 1,
         max_tables: input.int_in_range(1..=4)?,
@@ -188,11 +219,26 @@ mod tests {
             }
         }
         assert!(memories > 1);
-        for wanted in
-            ["ReturnCall", "ReturnCallIndirect", "TableGrow", "MemoryCopy", "RefFunc", "BrTable"]
-        {
+        for wanted in [
+            "CallRef",
+            "ReturnCall",
+            "ReturnCallIndirect",
+            "ReturnCallRef",
+            "TableGrow",
+            "MemoryCopy",
+            "RefFunc",
+            "BrTable",
+            "TryTable",
+            "Throw",
+            "ThrowRef",
+            "I32x4Add",
+            "F64x2RelaxedMadd",
+            "I64AtomicRmwAdd",
+            "MemoryAtomicWait32",
+            "I64MulWideU",
+        ] {
             assert!(seen.contains(wanted), "{wanted} never made, only {seen:?}");
         }
-        assert!(seen.len() > 150, "only {} instructions are made: {seen:?}", seen.len());
+        assert!(seen.len() > 400, "only {} instructions are made: {seen:?}", seen.len());
     }
 }

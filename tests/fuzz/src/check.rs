@@ -1,6 +1,6 @@
 //! Runs a case everywhere, and compares.
 
-use crate::case::{Case, FUEL, Setup};
+use crate::case::{Case, FUEL, Proposals, Setup};
 use crate::fuel;
 use crate::guest::{Guest, Item, Outcome, Trap};
 use crate::host::Host;
@@ -39,10 +39,14 @@ impl std::error::Error for Mismatch {}
 pub struct Counts {
     /// Modules that were run.
     pub modules: u64,
+    /// Modules that were made with all proposals that we have.
+    pub with_all_proposals: u64,
     /// Calls of exported functions, by one engine.
     pub calls: u64,
     /// Calls of exported functions that returned.
     pub returned: u64,
+    /// Calls of exported functions that ended with an exception.
+    pub threw: u64,
     /// Calls of host functions by modules, in one engine.
     pub host_calls: u64,
     /// Modules that were compared with wasmtime.
@@ -59,6 +63,8 @@ impl Counts {
     /// Adds what was counted elsewhere.
     pub fn add(&mut self, other: &Counts) {
         self.modules += other.modules;
+        self.with_all_proposals += other.with_all_proposals;
+        self.threw += other.threw;
         self.calls += other.calls;
         self.returned += other.returned;
         self.host_calls += other.host_calls;
@@ -74,11 +80,13 @@ impl Counts {
 impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "modules                {}", self.modules)?;
+        writeln!(f, "  all proposals        {}", self.with_all_proposals)?;
         writeln!(f, "compared with wasmtime {}", self.with_wasmtime)?;
         writeln!(f, "compared with wasmi    {}", self.with_wasmi)?;
         writeln!(f, "left out of wasmi      {}", self.left_out_of_wasmi)?;
         writeln!(f, "functions called       {}", self.calls)?;
         writeln!(f, "  returned             {}", self.returned)?;
+        writeln!(f, "  threw                {}", self.threw)?;
         for (trap, count) in &self.traps {
             writeln!(f, "  {:<20} {count}", format!("{trap:?}"))?;
         }
@@ -148,6 +156,7 @@ impl Checker {
         let wasmtime = accepted("wasmtime", wasmtime)?;
 
         counts.modules += 1;
+        counts.with_all_proposals += u64::from(case.proposals != Proposals::Plain);
         counts.host_calls += optimized.host.calls;
         for outcome in [&optimized.start].into_iter().chain(&optimized.calls) {
             if let Outcome::Trapped(trap) = outcome {
@@ -157,17 +166,19 @@ impl Checker {
         counts.calls += optimized.calls.len() as u64;
         let returned = |outcome: &&Outcome| matches!(outcome, Outcome::Returned(_));
         counts.returned += optimized.calls.iter().filter(returned).count() as u64;
+        let threw = |outcome: &&Outcome| matches!(outcome, Outcome::Threw(_));
+        counts.threw += optimized.calls.iter().filter(threw).count() as u64;
 
         compare(&plan, ("wasmprof, optimized", &optimized), ("wasmprof, fast", &fast))?;
         compare(&plan, ("wasmprof, optimized", &optimized), ("wasmtime", &wasmtime))?;
         counts.with_wasmtime += 1;
-        // wasmi leaves NaNs as the processor makes them. It has limits of its
-        // own, too, and a module that it refuses says nothing.
+        if case.proposals != Proposals::Plain {
+            return Ok(());
+        }
+        // wasmi has limits of its own: a module that it refuses says nothing.
         if is_mistaken_by_wasmi(&case.wasm) {
             counts.left_out_of_wasmi += 1;
-        } else if !case.setup.engine_nans
-            && let Ok(other) = run(&plan, || on_wasmi::start(&self.wasmi, &case.wasm, &plan))
-        {
+        } else if let Ok(other) = run(&plan, || on_wasmi::start(&self.wasmi, &case.wasm, &plan)) {
             compare(&plan, ("wasmprof, optimized", &optimized), ("wasmi", &other))?;
             counts.with_wasmi += 1;
         }

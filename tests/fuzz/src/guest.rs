@@ -1,6 +1,7 @@
 //! What all engines have in common: values, how calls end, what is left over.
 
 use crate::host::Host;
+use crate::random::mix;
 use std::fmt;
 
 /// The type of a value.
@@ -10,8 +11,10 @@ pub(crate) enum Type {
     I64,
     F32,
     F64,
+    V128,
     Func,
     Extern,
+    Exn,
 }
 
 /// A value; floats are bits.
@@ -21,10 +24,13 @@ pub(crate) enum Value {
     I64(i64),
     F32(u32),
     F64(u64),
+    V128(u128),
     /// Whether there is one: functions of two engines cannot be compared.
     Func(bool),
     /// The number that the host gave, or null.
     Extern(Option<u32>),
+    /// Whether there is one.
+    Exn(bool),
 }
 
 impl Value {
@@ -34,7 +40,8 @@ impl Value {
             Value::I64(x) => x as u64,
             Value::F32(x) => u64::from(x),
             Value::F64(x) => x,
-            Value::Func(x) => u64::from(x),
+            Value::V128(x) => x as u64 ^ mix((x >> 64) as u64),
+            Value::Func(x) | Value::Exn(x) => u64::from(x),
             Value::Extern(x) => x.map_or(u64::MAX, u64::from),
         }
     }
@@ -50,7 +57,7 @@ pub enum Trap {
     Memory,
     /// An access outside a table, or a call of an element outside.
     Table,
-    /// A call of a null reference.
+    /// A use of a null reference.
     Null,
     /// A call of a function of another type.
     Signature,
@@ -60,6 +67,10 @@ pub enum Trap {
     DivisionByZero,
     /// A float without an integer value was converted.
     BadConversion,
+    /// An atomic access at an address that is not a multiple of its size.
+    Unaligned,
+    /// A wait on a memory that is not shared.
+    WaitOnUnshared,
     /// Calls are nested too deeply: where that is, is each engine's affair.
     Stack,
     /// The host function failed.
@@ -73,6 +84,8 @@ pub enum Trap {
 pub(crate) enum Outcome {
     Returned(Vec<Value>),
     Trapped(Trap),
+    /// An exception that nothing caught, with its values.
+    Threw(Vec<Value>),
 }
 
 impl fmt::Display for Outcome {
@@ -80,6 +93,7 @@ impl fmt::Display for Outcome {
         match self {
             Outcome::Returned(values) => write!(f, "returned {values:x?}"),
             Outcome::Trapped(trap) => write!(f, "trapped: {trap:?}"),
+            Outcome::Threw(values) => write!(f, "threw {values:x?}"),
         }
     }
 }

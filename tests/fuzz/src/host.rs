@@ -74,5 +74,15 @@ pub(crate) fn value(ty: Type, random: u64) -> Value {
         Type::F64 => Value::F64(f64::from_bits(bits).max(f64::NEG_INFINITY).to_bits()),
         Type::Func => Value::Func(bits & 1 != 0),
         Type::Extern => Value::Extern((bits & 1 != 0).then_some(bits as u32)),
+        Type::Exn => Value::Exn(false),
+        // No lane of any width is a NaN.
+        Type::V128 => {
+            let lane = |at: u32| {
+                let bits = if random & 4 == 0 { bits } else { mix(bits ^ u64::from(at)) };
+                let lane = f32::from_bits((bits >> (32 * (at % 2))) as u32);
+                u128::from(lane.max(f32::NEG_INFINITY).to_bits()) << (32 * at)
+            };
+            Value::V128((0..4).map(lane).sum())
+        }
     }
 }

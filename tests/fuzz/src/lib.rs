@@ -5,7 +5,7 @@
 //! wasmi, and says where they differ. Making modules is left to `wasm-smith`;
 //! which seeds to run, to the test in `tests/seeds.rs` and to `fuzz-many`.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod case;
 mod check;
@@ -17,9 +17,10 @@ mod on_wasmprof;
 mod on_wasmtime;
 mod plan;
 mod random;
+mod rewrite;
 mod seeds;
 
-pub use case::{Case, Setup};
+pub use case::{Case, Proposals, Setup};
 pub use check::{Checker, Counts, Mismatch};
 pub use guest::Trap;
 pub use seeds::{Progress, run};

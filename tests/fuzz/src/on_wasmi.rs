@@ -20,6 +20,9 @@ struct Life {
     function: Func,
 }
 
+/// What plain modules are without.
+const NOT_HERE: &str = "only plain modules are run by wasmi";
+
 /// # Errors
 ///
 /// If wasmi does not take the module.
@@ -64,11 +67,12 @@ fn supply(
     let narrow = |size: u64| u32::try_from(size).expect("sizes are small");
     Ok(match import {
         Import::Func(signature) => host_func(store, function, index, signature).into(),
-        Import::Memory { minimum, maximum } => {
-            let ty = MemoryType::new(narrow(*minimum), maximum.map(narrow));
+        Import::Memory(ty) => {
+            let ty = MemoryType::new(narrow(ty.initial), ty.maximum.map(narrow));
             Memory::new(store, ty)?.into()
         }
-        Import::Table { element, minimum, maximum } => {
+        Import::Tag(_) => unreachable!("{NOT_HERE}"),
+        Import::Table { element, minimum, maximum, .. } => {
             let (element, init) = match element {
                 Type::Extern => (RefType::Extern, Ref::Extern(Nullable::Null)),
                 _ => (RefType::Func, Ref::Func(Nullable::Null)),
@@ -170,6 +174,7 @@ fn val_type(ty: Type) -> ValType {
         Type::F64 => ValType::F64,
         Type::Func => ValType::FuncRef,
         Type::Extern => ValType::ExternRef,
+        Type::V128 | Type::Exn => unreachable!("{NOT_HERE}"),
     }
 }
 
@@ -185,6 +190,7 @@ fn to_val(mut store: impl AsContextMut, function: Func, value: Value) -> Val {
             Val::ExternRef(Nullable::Val(ExternRef::new(&mut store, number)))
         }
         Value::Extern(None) => Val::ExternRef(Nullable::Null),
+        Value::V128(_) | Value::Exn(_) => unreachable!("{NOT_HERE}"),
     }
 }
 

@@ -4,11 +4,11 @@ use crate::case::Setup;
 use crate::guest::{Guest, Item, Outcome, Trap, Type, Value};
 use crate::host::{Failed, Host};
 use crate::plan::{Import, Plan, Signature};
-use crate::random::hash;
+use crate::random::{hash, shared_bytes};
 use wasmprof_engine::{
     AsContextMut, Caller, Config, Engine, Error, Extern, ExternRef, Func, FuncType, Global,
-    GlobalType, HeapType, Instance, Memory, MemoryType, Module, RefType, Store, Strategy, Table,
-    TableType, TrapCode, Val, ValType,
+    GlobalType, HeapType, IndexType, Instance, Memory, MemoryType, Module, RefType, SharedMemory,
+    Store, Strategy, Table, TableType, Tag, TrapCode, Val, ValType,
 };
 
 pub(crate) fn engine(setup: Setup, strategy: Strategy) -> Engine {
@@ -16,6 +16,8 @@ pub(crate) fn engine(setup: Setup, strategy: Strategy) -> Engine {
         .strategy(strategy)
         .threads(1)
         .canonicalize_nans(setup.engine_nans)
+        // What is fastest on a processor is not the same in all engines.
+        .relaxed_simd_deterministic(true)
         .guarded_memories(setup.guarded_memories)
         .native_features(setup.native_features);
     Engine::new(config).expect("an engine for this machine")
@@ -48,8 +50,8 @@ pub(crate) fn start(
     let imports = imports.collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())?;
     let (instance, outcome) = match Instance::new(&mut store, &module, &imports) {
         Ok(instance) => (Some(instance), Outcome::Returned(Vec::new())),
-        Err(error @ (Error::Trap(_) | Error::Host { .. })) => {
-            (None, Outcome::Trapped(trap(&error)))
+        Err(error @ (Error::Trap(_) | Error::Host { .. } | Error::Exception(_))) => {
+            (None, failure(&store, &error))
         }
         Err(error) => return Err(error.to_string()),
     };
@@ -68,15 +70,30 @@ fn supply(
 ) -> Result<Extern, Error> {
     Ok(match import {
         Import::Func(signature) => host_func(store, function, index, signature)?.into(),
-        Import::Memory { minimum, maximum } => {
-            let ty = MemoryType { minimum: *minimum, maximum: *maximum };
-            Memory::new(store, ty)?.into()
+        Import::Memory(wanted) => {
+            let index = if wanted.memory64 { IndexType::I64 } else { IndexType::I32 };
+            let ty = MemoryType {
+                minimum: wanted.initial,
+                maximum: wanted.maximum,
+                index,
+                shared: wanted.shared,
+                page_size_log2: wanted.page_size_log2.unwrap_or(16) as u8,
+            };
+            match wanted.shared {
+                true => SharedMemory::new(store.engine(), ty)?.into(),
+                false => Memory::new(store, ty)?.into(),
+            }
         }
-        Import::Table { element, minimum, maximum } => {
+        Import::Tag(signature) => {
+            let params = signature.params.iter().map(|ty| val_type(*ty));
+            Tag::new(store, &FuncType::new(params, [])).into()
+        }
+        Import::Table { element, table64, minimum, maximum } => {
             let ValType::Ref(element) = val_type(*element) else {
                 unreachable!("tables are of references")
             };
-            let ty = TableType { element, minimum: *minimum, maximum: *maximum };
+            let ty = TableType::new(element, *minimum, *maximum);
+            let ty = if *table64 { ty.table64() } else { ty };
             Table::new(store, ty, Val::null(element))?.into()
         }
         Import::Global { value, mutable } => {
@@ -144,7 +161,7 @@ impl Guest for Life {
             Ok(()) => {
                 Outcome::Returned(places.iter().map(|val| from_val(&self.store, val)).collect())
             }
-            Err(error) => Outcome::Trapped(trap(&error)),
+            Err(error) => failure(&self.store, &error),
         }
     }
 
@@ -155,7 +172,8 @@ impl Guest for Life {
     }
 
     fn items(&mut self) -> Vec<(String, Item)> {
-        let imports = (0..).zip(&self.imports).map(|(i, item)| (format!("import {i}"), *item));
+        let imports =
+            (0..).zip(&self.imports).map(|(i, item)| (format!("import {i}"), item.clone()));
         let mut all: Vec<_> = imports.collect();
         if let Some(instance) = self.instance {
             all.extend(instance.exports(&mut self.store));
@@ -172,7 +190,10 @@ impl Guest for Life {
 impl Life {
     fn item(&mut self, item: Extern) -> Option<Item> {
         Some(match item {
-            Extern::Func(_) => return None,
+            Extern::Func(_) | Extern::Tag(_) => return None,
+            Extern::SharedMemory(memory) => {
+                Item::Memory { pages: memory.size(), hash: hash(&shared_bytes(memory.data())) }
+            }
             Extern::Memory(memory) => {
                 let pages = memory.size(&self.store);
                 Item::Memory { pages, hash: hash(memory.data(&self.store)) }
@@ -200,6 +221,8 @@ fn val_type(ty: Type) -> ValType {
         Type::F64 => ValType::F64,
         Type::Func => ValType::Ref(RefType { nullable: true, heap: HeapType::Func }),
         Type::Extern => ValType::Ref(RefType { nullable: true, heap: HeapType::Extern }),
+        Type::V128 => ValType::V128,
+        Type::Exn => ValType::EXNREF,
     }
 }
 
@@ -209,6 +232,8 @@ fn to_val(store: &mut impl AsContextMut, function: Func, value: Value) -> Val {
         Value::I64(x) => Val::I64(x),
         Value::F32(x) => Val::F32(x),
         Value::F64(x) => Val::F64(x),
+        Value::V128(x) => Val::V128(x),
+        Value::Exn(_) => Val::ExnRef(None),
         Value::Func(some) => Val::FuncRef(some.then_some(function)),
         Value::Extern(number) => Val::ExternRef(number.map(|number| ExternRef::new(store, number))),
     }
@@ -220,10 +245,22 @@ fn from_val(store: &impl wasmprof_engine::AsContext, val: &Val) -> Value {
         Val::I64(x) => Value::I64(*x),
         Val::F32(x) => Value::F32(*x),
         Val::F64(x) => Value::F64(*x),
+        Val::V128(x) => Value::V128(*x),
+        Val::ExnRef(exception) => Value::Exn(exception.is_some()),
         Val::FuncRef(func) => Value::Func(func.is_some()),
         Val::ExternRef(reference) => Value::Extern(reference.map(|reference| {
             *reference.data(store).downcast_ref().expect("all references are to numbers")
         })),
+    }
+}
+
+/// How a call ended that failed.
+fn failure(store: &Store<Host>, error: &Error) -> Outcome {
+    match error {
+        Error::Exception(exception) => {
+            Outcome::Threw(exception.values().iter().map(|val| from_val(store, val)).collect())
+        }
+        _ => Outcome::Trapped(trap(error)),
     }
 }
 
@@ -235,12 +272,18 @@ fn trap(error: &Error) -> Trap {
         Some(TrapCode::Unreachable) => Trap::Unreachable,
         Some(TrapCode::MemoryOutOfBounds) => Trap::Memory,
         Some(TrapCode::TableOutOfBounds | TrapCode::UndefinedElement) => Trap::Table,
-        Some(TrapCode::UninitializedElement) => Trap::Null,
+        Some(
+            TrapCode::UninitializedElement
+            | TrapCode::NullReference
+            | TrapCode::NullFunctionReference,
+        ) => Trap::Null,
         Some(TrapCode::IndirectCallTypeMismatch) => Trap::Signature,
         Some(TrapCode::IntegerOverflow) => Trap::IntegerOverflow,
         Some(TrapCode::IntegerDivideByZero) => Trap::DivisionByZero,
         Some(TrapCode::InvalidConversionToInteger) => Trap::BadConversion,
         Some(TrapCode::StackOverflow) => Trap::Stack,
-        None => Trap::Other(error.to_string()),
+        Some(TrapCode::UnalignedAtomic) => Trap::Unaligned,
+        Some(TrapCode::ExpectedSharedMemory) => Trap::WaitOnUnshared,
+        _ => Trap::Other(error.to_string()),
     }
 }

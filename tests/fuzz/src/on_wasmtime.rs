@@ -3,16 +3,24 @@
 use crate::guest::{Guest, Item, Outcome, Trap, Type, Value};
 use crate::host::{Failed, Host};
 use crate::plan::{Import, Plan, Signature};
-use crate::random::hash;
+use crate::random::{hash, shared_bytes};
 use wasmtime::{
     AsContextMut, Config, Engine, Error, Extern, ExternRef, Func, FuncType, Global, GlobalType,
-    Instance, Memory, MemoryType, Module, Mutability, Ref, RefType, Result, Store, Table,
-    TableType, Val, ValType,
+    HeapType, Instance, Memory, MemoryType, Module, Mutability, Ref, RefType, Result, SharedMemory,
+    Store, Table, TableType, Tag, TagType, ThrownException, Val, ValType,
 };
 
 pub(crate) fn engine(engine_nans: bool) -> Engine {
     let mut config = Config::new();
-    config.cranelift_nan_canonicalization(engine_nans);
+    config
+        .cranelift_nan_canonicalization(engine_nans)
+        .relaxed_simd_deterministic(true)
+        .shared_memory(true)
+        .wasm_custom_page_sizes(true)
+        .wasm_exceptions(true)
+        .wasm_memory64(true)
+        .wasm_threads(true)
+        .wasm_wide_arithmetic(true);
     Engine::new(&config).expect("an engine for this machine")
 }
 
@@ -44,9 +52,9 @@ pub(crate) fn start(
     let imports = imports.collect::<Result<Vec<_>>>().map_err(text)?;
     let (instance, outcome) = match Instance::new(&mut store, &module, &imports) {
         Ok(instance) => (Some(instance), Outcome::Returned(Vec::new())),
-        Err(error) => match trap(&error) {
-            Trap::Other(error) => return Err(error),
-            trap => (None, Outcome::Trapped(trap)),
+        Err(error) => match failure(&mut store, &error) {
+            Outcome::Trapped(Trap::Other(error)) => return Err(error),
+            outcome => (None, outcome),
         },
     };
     Ok((Box::new(Life { store, imports, instance, function }), outcome))
@@ -56,17 +64,33 @@ fn supply(store: &mut Store<Host>, function: Func, index: u64, import: &Import) 
     let narrow = |size: u64| u32::try_from(size).expect("sizes are small");
     Ok(match import {
         Import::Func(signature) => host_func(store, function, index, signature).into(),
-        Import::Memory { minimum, maximum } => {
-            let ty = MemoryType::new(narrow(*minimum), maximum.map(narrow));
-            Memory::new(store, ty)?.into()
+        Import::Memory(wanted) => {
+            let mut ty = MemoryType::builder();
+            ty.memory64(wanted.memory64).shared(wanted.shared);
+            ty.min(wanted.initial).max(wanted.maximum);
+            ty.page_size_log2(wanted.page_size_log2.unwrap_or(16) as u8);
+            let ty = ty.build()?;
+            match wanted.shared {
+                true => SharedMemory::new(store.engine(), ty)?.into(),
+                false => Memory::new(store, ty)?.into(),
+            }
         }
-        Import::Table { element, minimum, maximum } => {
+        Import::Table { element, table64, minimum, maximum } => {
             let (element, init) = match element {
                 Type::Extern => (RefType::EXTERNREF, Ref::Extern(None)),
+                Type::Exn => (RefType::new(true, HeapType::Exn), Ref::Exn(None)),
                 _ => (RefType::FUNCREF, Ref::Func(None)),
             };
-            let ty = TableType::new(element, narrow(*minimum), maximum.map(narrow));
+            let ty = match table64 {
+                true => TableType::new64(element, *minimum, *maximum),
+                false => TableType::new(element, narrow(*minimum), maximum.map(narrow)),
+            };
             Table::new(store, ty, init)?.into()
+        }
+        Import::Tag(signature) => {
+            let params = signature.params.iter().map(|ty| val_type(*ty));
+            let ty = FuncType::new(store.engine(), params, []);
+            Tag::new(store, &TagType::new(ty))?.into()
         }
         Import::Global { value, mutable } => {
             let mutability = if *mutable { Mutability::Var } else { Mutability::Const };
@@ -103,7 +127,7 @@ impl Guest for Life {
             Ok(()) => {
                 Outcome::Returned(places.iter().map(|val| from_val(&mut self.store, val)).collect())
             }
-            Err(error) => Outcome::Trapped(trap(&error)),
+            Err(error) => failure(&mut self.store, &error),
         }
     }
 
@@ -137,6 +161,9 @@ impl Life {
                 let pages = memory.size(&self.store);
                 Item::Memory { pages, hash: hash(memory.data(&self.store)) }
             }
+            Extern::SharedMemory(memory) => {
+                Item::Memory { pages: memory.size(), hash: hash(&shared_bytes(memory.data())) }
+            }
             Extern::Table(table) => {
                 let size = table.size(&self.store);
                 let elements = (0..size).map(|index| {
@@ -144,6 +171,7 @@ impl Life {
                     let element = match element {
                         Ref::Func(func) => Val::FuncRef(func),
                         Ref::Extern(reference) => Val::ExternRef(reference),
+                        Ref::Exn(reference) => Val::ExnRef(reference),
                         other => unreachable!("{other:?} is not in our features"),
                     };
                     from_val(&mut self.store, &element)
@@ -167,6 +195,8 @@ fn type_of(value: Value) -> Type {
         Value::F64(_) => Type::F64,
         Value::Func(_) => Type::Func,
         Value::Extern(_) => Type::Extern,
+        Value::V128(_) => Type::V128,
+        Value::Exn(_) => Type::Exn,
     }
 }
 
@@ -178,6 +208,8 @@ fn val_type(ty: Type) -> ValType {
         Type::F64 => ValType::F64,
         Type::Func => ValType::FUNCREF,
         Type::Extern => ValType::EXTERNREF,
+        Type::V128 => ValType::V128,
+        Type::Exn => ValType::EXNREF,
     }
 }
 
@@ -187,6 +219,8 @@ fn to_val(mut store: impl AsContextMut, function: Func, value: Value) -> Val {
         Value::I64(x) => Val::I64(x),
         Value::F32(x) => Val::F32(x),
         Value::F64(x) => Val::F64(x),
+        Value::V128(x) => Val::V128(x.into()),
+        Value::Exn(_) => Val::ExnRef(None),
         Value::Func(some) => Val::FuncRef(some.then_some(function)),
         Value::Extern(number) => Val::ExternRef(number.map(|number| {
             ExternRef::new(&mut store, number).expect("there is room for a reference")
@@ -200,6 +234,8 @@ fn from_val(store: &mut impl AsContextMut, val: &Val) -> Value {
         Val::I64(x) => Value::I64(*x),
         Val::F32(x) => Value::F32(*x),
         Val::F64(x) => Value::F64(*x),
+        Val::V128(x) => Value::V128(x.as_u128()),
+        Val::ExnRef(exception) => Value::Exn(exception.is_some()),
         Val::FuncRef(func) => Value::Func(func.is_some()),
         Val::ExternRef(reference) => Value::Extern(reference.map(|reference| {
             let data = reference.data(store.as_context()).expect("the reference is in scope");
@@ -207,6 +243,17 @@ fn from_val(store: &mut impl AsContextMut, val: &Val) -> Value {
         })),
         other => unreachable!("{other:?} is not in our features"),
     }
+}
+
+/// How a call ended that failed.
+fn failure(store: &mut Store<Host>, error: &Error) -> Outcome {
+    if error.downcast_ref::<ThrownException>().is_none() {
+        return Outcome::Trapped(trap(error));
+    }
+    let exception = store.take_pending_exception().expect("one was thrown");
+    let fields = exception.fields(&mut *store).expect("it is alive");
+    let fields: Vec<Val> = fields.collect();
+    Outcome::Threw(fields.iter().map(|val| from_val(&mut *store, val)).collect())
 }
 
 fn trap(error: &Error) -> Trap {
@@ -217,7 +264,9 @@ fn trap(error: &Error) -> Trap {
         Some(wasmtime::Trap::UnreachableCodeReached) => Trap::Unreachable,
         Some(wasmtime::Trap::MemoryOutOfBounds) => Trap::Memory,
         Some(wasmtime::Trap::TableOutOfBounds) => Trap::Table,
-        Some(wasmtime::Trap::IndirectCallToNull) => Trap::Null,
+        Some(wasmtime::Trap::IndirectCallToNull | wasmtime::Trap::NullReference) => Trap::Null,
+        Some(wasmtime::Trap::HeapMisaligned) => Trap::Unaligned,
+        Some(wasmtime::Trap::AtomicWaitNonSharedMemory) => Trap::WaitOnUnshared,
         Some(wasmtime::Trap::BadSignature) => Trap::Signature,
         Some(wasmtime::Trap::IntegerOverflow) => Trap::IntegerOverflow,
         Some(wasmtime::Trap::IntegerDivisionByZero) => Trap::DivisionByZero,

@@ -6,7 +6,7 @@ use crate::fuel;
 use crate::guest::{Type, Value};
 use crate::host::value;
 use crate::random::Random;
-use wasmparser::{ExternalKind, Parser, Payload, TypeRef};
+use wasmparser::{ExternalKind, MemoryType, Parser, Payload, TypeRef};
 
 /// Each function is called this often; of some hundred, each once.
 const ROUNDS: usize = 2;
@@ -27,8 +27,9 @@ pub(crate) struct Signature {
 #[derive(Debug)]
 pub(crate) enum Import {
     Func(Signature),
-    Memory { minimum: u64, maximum: Option<u64> },
-    Table { element: Type, minimum: u64, maximum: Option<u64> },
+    Memory(MemoryType),
+    Table { element: Type, table64: bool, minimum: u64, maximum: Option<u64> },
+    Tag(Signature),
     Global { value: Value, mutable: bool },
 }
 
@@ -98,9 +99,11 @@ impl Plan {
 fn import_of(ty: TypeRef, types: &[Signature], random: &mut Random) -> Import {
     match ty {
         TypeRef::Func(index) => Import::Func(types[index as usize].clone()),
-        TypeRef::Memory(ty) => Import::Memory { minimum: ty.initial, maximum: ty.maximum },
+        TypeRef::Memory(ty) => Import::Memory(ty),
+        TypeRef::Tag(ty) => Import::Tag(types[ty.func_type_idx as usize].clone()),
         TypeRef::Table(ty) => Import::Table {
             element: type_of(&wasmparser::ValType::Ref(ty.element_type)),
+            table64: ty.table64,
             minimum: ty.initial,
             maximum: ty.maximum,
         },
@@ -108,6 +111,7 @@ fn import_of(ty: TypeRef, types: &[Signature], random: &mut Random) -> Import {
             // Globals are offsets of segments, too: small numbers let them fit.
             let value = match (type_of(&ty.content_type), random.below(4)) {
                 (Type::I32, 0..3) => Value::I32(random.below(200) as i32),
+                (Type::I64, 0..3) => Value::I64(random.below(200) as i64),
                 (ty, _) => value(ty, random.next()),
             };
             Import::Global { value, mutable: ty.mutable }
@@ -122,7 +126,9 @@ fn type_of(ty: &wasmparser::ValType) -> Type {
         wasmparser::ValType::I64 => Type::I64,
         wasmparser::ValType::F32 => Type::F32,
         wasmparser::ValType::F64 => Type::F64,
+        wasmparser::ValType::V128 => Type::V128,
         wasmparser::ValType::Ref(ty) if ty.is_extern_ref() => Type::Extern,
+        wasmparser::ValType::Ref(ty) if *ty == wasmparser::RefType::EXNREF => Type::Exn,
         wasmparser::ValType::Ref(ty) if ty.is_func_ref() => Type::Func,
         other => unreachable!("{other} is not in our features"),
     }

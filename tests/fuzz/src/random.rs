@@ -1,5 +1,7 @@
 //! Numbers that look random and are the same for the same seed everywhere.
 
+use std::cell::UnsafeCell;
+
 /// The SplitMix64 generator.
 pub(crate) struct Random(pub(crate) u64);
 
@@ -41,6 +43,13 @@ pub(crate) fn hash(bytes: &[u8]) -> u64 {
             (hash.rotate_left(5) ^ u64::from_le_bytes(*word)).wrapping_mul(0x517c_c1b7_2722_0a95);
     }
     mix(hash)
+}
+
+/// A copy of a shared memory that no thread uses meanwhile.
+#[allow(unsafe_code)]
+pub(crate) fn shared_bytes(memory: &[UnsafeCell<u8>]) -> Vec<u8> {
+    // SAFETY: everything here that runs a module does it on one thread.
+    memory.iter().map(|byte| unsafe { *byte.get() }).collect()
 }
 
 #[cfg(test)]

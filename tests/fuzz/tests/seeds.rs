@@ -27,7 +27,8 @@ fn engines_agree() {
     assert!(mismatches.is_empty(), "{} of {seeds} seeds differ, see above", mismatches.len());
     if seeds >= 100 {
         assert!(counts.modules == seeds, "too few modules: {counts}");
-        assert!(counts.with_wasmi > counts.modules / 5, "too little compared: {counts}");
+        assert!(counts.with_wasmi > counts.modules / 20, "too little compared: {counts}");
+        assert!(counts.with_all_proposals > counts.modules / 2, "too few proposals: {counts}");
         assert!(counts.returned > counts.calls / 10, "too few calls return: {counts}");
         assert!(counts.host_calls > 0 && counts.traps.contains_key(&Trap::Memory), "{counts}");
     }

@@ -1,6 +1,6 @@
 //! Blocks, loops, branches and returns.
 
-use super::{Translator, block_args};
+use super::Translator;
 use crate::signature::value_type;
 use cranelift_codegen::ir::{Block, BlockArg, BlockCall, InstBuilder, JumpTableData, Value};
 use wasmparser::{BlockType, BrTable, Operator};
@@ -33,6 +33,11 @@ enum Kind {
         otherwise: Block,
         params: Vec<Value>,
     },
+    /// A block that catches exceptions, with the number of clauses of the
+    /// blocks around it.
+    Catching {
+        outer: usize,
+    },
     /// A block that control never reaches.
     Unreachable,
 }
@@ -49,8 +54,10 @@ impl Translator<'_> {
                 let (params, results) = self.block_type(*blockty);
                 let header = self.block_with(&params);
                 let end = self.block_with(&results);
-                let args = self.popn(params.len());
-                self.ins().jump(header, &block_args(&args));
+                let height = self.stack.len() - params.len();
+                let args = self.operands_above(height);
+                self.stack.truncate(height);
+                self.ins().jump(header, &args);
                 self.builder.switch_to_block(header);
                 self.stack.extend_from_slice(self.builder.block_params(header));
                 self.push_frame(Kind::Loop, header, end, params.len(), params.len());
@@ -69,8 +76,18 @@ impl Translator<'_> {
                 let arity = params.len();
                 self.push_frame(Kind::Then { otherwise, params }, end, end, results.len(), arity);
             }
+            Operator::TryTable { try_table } => {
+                let (params, results) = self.block_type(try_table.ty);
+                let end = self.block_with(&results);
+                let outer = self.catches.len();
+                self.start_catching(try_table);
+                let kind = Kind::Catching { outer };
+                self.push_frame(kind, end, end, results.len(), params.len());
+            }
             Operator::Else => self.start_else(),
             Operator::End => self.end_frame(),
+            Operator::BrOnNull { relative_depth } => self.br_on_null(*relative_depth),
+            Operator::BrOnNonNull { relative_depth } => self.br_on_non_null(*relative_depth),
             Operator::Br { relative_depth } => {
                 let (target, args) = self.branch(*relative_depth);
                 self.ins().jump(target, &args);
@@ -99,7 +116,10 @@ impl Translator<'_> {
     /// Keeps the control stack while control cannot reach the code.
     pub(super) fn unreachable_operator(&mut self, op: &Operator<'_>) {
         match op {
-            Operator::Block { .. } | Operator::Loop { .. } | Operator::If { .. } => {
+            Operator::Block { .. }
+            | Operator::Loop { .. }
+            | Operator::If { .. }
+            | Operator::TryTable { .. } => {
                 let nowhere = Block::from_u32(0);
                 let height = self.stack.len();
                 self.control.push(Frame {
@@ -147,7 +167,7 @@ impl Translator<'_> {
         let frame = self.frame();
         frame.end_reached = true;
         let (end, height) = (frame.end, frame.height);
-        let results = block_args(&self.stack[height..]);
+        let results = self.operands_above(height);
         self.ins().jump(end, &results);
     }
 
@@ -175,9 +195,11 @@ impl Translator<'_> {
             Kind::Then { otherwise, params } => {
                 // Without a second arm, the parameters are the results.
                 self.builder.switch_to_block(otherwise);
-                self.ins().jump(frame.end, &block_args(&params));
+                let results = self.block_args(&params);
+                self.ins().jump(frame.end, &results);
                 frame.end_reached = true;
             }
+            Kind::Catching { outer } => self.finish_catching(outer, frame.height),
             Kind::Block => {}
         }
         self.continue_in(frame.end);
@@ -199,12 +221,12 @@ impl Translator<'_> {
 
     /// Where a branch by `depth` goes, with the operands it takes there. They
     /// stay on the stack.
-    fn branch(&mut self, depth: u32) -> (Block, Vec<BlockArg>) {
+    pub(super) fn branch(&mut self, depth: u32) -> (Block, Vec<BlockArg>) {
         let at = self.control.len() - 1 - depth as usize;
         let frame = &mut self.control[at];
         frame.end_reached |= !matches!(frame.kind, Kind::Loop);
-        let args = &self.stack[self.stack.len() - frame.branch_arity..];
-        (frame.target, block_args(args))
+        let (target, arity) = (frame.target, frame.branch_arity);
+        (target, self.operands_above(self.stack.len() - arity))
     }
 
     fn br_table(&mut self, targets: &BrTable<'_>) {
@@ -239,9 +261,9 @@ impl Translator<'_> {
     fn block_type(&self, ty: BlockType) -> (Vec<ValType>, Vec<ValType>) {
         match ty {
             BlockType::Empty => (Vec::new(), Vec::new()),
-            BlockType::Type(result) => (Vec::new(), vec![result.into()]),
+            BlockType::Type(result) => (Vec::new(), vec![self.env.module.val_type(result)]),
             BlockType::FuncType(index) => {
-                let ty = &self.env.module.types[index as usize];
+                let ty = self.env.module.types[index as usize].func_type();
                 (ty.params().to_vec(), ty.results().to_vec())
             }
         }

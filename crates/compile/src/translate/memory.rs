@@ -1,7 +1,7 @@
 //! Linear memory: loads and stores, size and growth, bulk operations.
 //!
-//! Addresses of accesses are made in [`Translator::address`] and nowhere else.
-//! Bulk operations and growth are left to the runtime.
+//! Addresses of accesses are made in [`Translator::address`] and nowhere else,
+//! for atomic ones too. Bulk operations and growth are left to the runtime.
 
 use super::{Translator, region};
 use crate::signature::POINTER;
@@ -9,8 +9,8 @@ use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Value, types};
 use cranelift_frontend::FuncInstBuilder;
 use wasmparser::{MemArg, MemArgTarget, Operator};
-use wasmprof_image::abi::{self, Builtin};
-use wasmprof_module::PAGE_SIZE;
+use wasmprof_image::abi::{self, Bounds, Builtin, GUARD_SIZE};
+use wasmprof_module::{IndexType, MemoryType};
 
 /// How a load widens what it reads.
 type LoadIns = fn(FuncInstBuilder<'_, '_>, MemFlagsData, Value, i32) -> Value;
@@ -71,16 +71,20 @@ impl Translator<'_> {
                 self.store(memarg, 4, |i, f, x, p, o| _ = i.istore32(f, x, p, o))
             }
             Operator::MemorySize { mem } => {
-                let bytes = self.memory_length(mem);
-                let pages = self.ins().ushr_imm_u(bytes, i64::from(PAGE_SIZE.trailing_zeros()));
-                let pages = self.ins().ireduce(I32, pages);
+                let ty = self.memory_type(mem);
+                let bytes = self.current_memory_length(mem);
+                let pages = match ty.page_size_log2 {
+                    0 => bytes,
+                    log2 => self.ins().ushr_imm_u(bytes, i64::from(log2)),
+                };
+                let pages = self.index_of(ty.index, pages);
                 self.push(pages);
             }
             Operator::MemoryGrow { mem } => {
                 let delta = self.pop();
                 let args = [self.i32const(mem), self.extend(delta)];
                 let old = self.call_builtin_for(Builtin::MemoryGrow, &args);
-                let old = self.ins().ireduce(I32, old);
+                let old = self.index_of(self.memory_type(mem).index, old);
                 self.push(old);
             }
             Operator::MemoryFill { mem } => {
@@ -114,7 +118,7 @@ impl Translator<'_> {
         self.call_builtin(builtin, &[a, b, dst, src, len]);
     }
 
-    fn load(&mut self, memarg: MemArg, size: u32, ins: LoadIns) {
+    pub(super) fn load(&mut self, memarg: MemArg, size: u32, ins: LoadIns) {
         let index = self.pop();
         let (pointer, offset) = self.address(memarg, index, size);
         let flags = self.memory_flags(memarg);
@@ -122,14 +126,15 @@ impl Translator<'_> {
         self.push(value);
     }
 
-    fn store(&mut self, memarg: MemArg, size: u32, ins: StoreIns) {
+    pub(super) fn store(&mut self, memarg: MemArg, size: u32, ins: StoreIns) {
         let (index, value) = self.pop2();
+        let value = self.canonical(value);
         let (pointer, offset) = self.address(memarg, index, size);
         let flags = self.memory_flags(memarg);
         ins(self.ins(), flags, value, pointer, offset);
     }
 
-    fn memory_flags(&mut self, memarg: MemArg) -> MemFlagsData {
+    pub(super) fn memory_flags(&mut self, memarg: MemArg) -> MemFlagsData {
         let own = memory_of(memarg).checked_sub(self.env.module.imported_memories);
         region::memory(self.builder.func, own)
     }
@@ -138,33 +143,65 @@ impl Translator<'_> {
     /// access is out of bounds, it faults there, and the access must carry the
     /// trap code for that.
     ///
-    /// Index and static offset are below 2^32, so that their sum, taken in 64
-    /// bits, is below 2^33 and never wraps. A guarded memory reserves all of
-    /// that. Without a guard, the sum is compared with the length, and a null
-    /// pointer takes the place of one that is out of bounds; it is selected
-    /// rather than branched to, so that a mispredicted branch reads nothing.
-    fn address(&mut self, memarg: MemArg, index: Value, size: u32) -> (Value, i32) {
+    /// [`Bounds`] says what may be relied on. Where something has to be
+    /// compared, a null pointer takes the place of one that is out of bounds;
+    /// it is selected rather than branched to, so that a mispredicted branch
+    /// reads nothing. The static offset is then in the pointer: null and an
+    /// offset may be mapped.
+    pub(super) fn address(&mut self, memarg: MemArg, index: Value, size: u32) -> (Value, i32) {
         let memory = memory_of(memarg);
-        let place = self.env.layout.memory(memory);
-        let base = self.load_immutable(POINTER, place + abi::memory::BASE);
+        let ty = self.memory_type(memory);
+        let Some(reach) = memarg.offset.checked_add(u64::from(size)) else {
+            // No memory has 2^64 bytes.
+            return (self.ins().iconst(POINTER, 0), 0);
+        };
+        let base = self.load_immutable(POINTER, self.env.layout.memory(memory) + abi::memory::BASE);
         let index = self.extend(index);
-        if self.env.guarded_memories {
-            let pointer = self.ins().iadd(base, index);
-            return match i32::try_from(memarg.offset) {
-                Ok(offset) => (pointer, offset),
-                Err(_) => (self.add_constant(pointer, memarg.offset), 0),
-            };
-        }
-        let length = self.memory_length(memory);
-        let end = self.add_constant(index, memarg.offset + u64::from(size));
-        let outside = self.ins().icmp(IntCC::UnsignedGreaterThan, end, length);
+        let outside = match Bounds::of(&ty, self.env.guarded_memories) {
+            // Index and static offset are below 2^32, so that their sum, taken
+            // in 64 bits, is below 2^33, which is all reserved.
+            Bounds::Reserved => {
+                let pointer = self.ins().iadd(base, index);
+                return match i32::try_from(memarg.offset) {
+                    Ok(offset) => (pointer, offset),
+                    Err(_) => (self.add_constant(pointer, memarg.offset), 0),
+                };
+            }
+            // What begins inside ends in the guard at the latest.
+            Bounds::Guarded if reach <= GUARD_SIZE => {
+                let length = self.memory_length(memory);
+                self.ins().icmp(IntCC::UnsignedGreaterThanOrEqual, index, length)
+            }
+            Bounds::Guarded | Bounds::Checked => self.reaches_outside(memory, &ty, index, reach),
+        };
         let pointer = self.ins().iadd(base, index);
         let pointer = self.add_constant(pointer, memarg.offset);
         let null = self.ins().iconst(POINTER, 0);
         (self.ins().select_spectre_guard(outside, null, pointer), 0)
     }
 
-    fn add_constant(&mut self, value: Value, constant: u64) -> Value {
+    /// Whether `index + reach` is beyond the end of a memory, as if there were
+    /// no limit to how large a number can be.
+    fn reaches_outside(&mut self, memory: u32, ty: &MemoryType, index: Value, reach: u64) -> Value {
+        let length = self.memory_length(memory);
+        if ty.index == IndexType::I32 {
+            // The index and the static offset are below 2^32: this cannot wrap.
+            let end = self.add_constant(index, reach);
+            return self.ins().icmp(IntCC::UnsignedGreaterThan, end, length);
+        }
+        // Here the sum could wrap, but not the difference, unless the memory is
+        // too short for any index. It never is if it was not at the start.
+        let reach_value = self.ins().iconst(types::I64, reach as i64);
+        let last = self.ins().isub(length, reach_value);
+        let beyond = self.ins().icmp(IntCC::UnsignedGreaterThan, index, last);
+        if ty.minimum_bytes().is_none_or(|minimum| reach <= minimum) {
+            return beyond;
+        }
+        let too_short = self.ins().icmp(IntCC::UnsignedLessThan, length, reach_value);
+        self.ins().bor(beyond, too_short)
+    }
+
+    pub(super) fn add_constant(&mut self, value: Value, constant: u64) -> Value {
         if constant == 0 {
             return value;
         }
@@ -172,12 +209,45 @@ impl Translator<'_> {
         self.ins().iadd(value, constant)
     }
 
-    /// The current length of a memory in bytes.
+    fn memory_type(&self, memory: u32) -> MemoryType {
+        self.env.module.memories[memory as usize]
+    }
+
+    /// A length in bytes to compare indices with: a constant if the memory can
+    /// never grow. See [`length_at`](Self::length_at) for shared memories.
     fn memory_length(&mut self, memory: u32) -> Value {
-        self.length_at(self.env.layout.memory(memory) + abi::memory::LENGTH)
+        let ty = self.memory_type(memory);
+        match ty.minimum_bytes() {
+            Some(bytes) if ty.maximum == Some(ty.minimum) => {
+                self.ins().iconst(types::I64, bytes as i64)
+            }
+            _ => self.length_at(self.env.layout.memory(memory) + abi::memory::LENGTH),
+        }
+    }
+
+    /// The current length of a memory in bytes. That of a shared memory is read
+    /// as if by an atomic operator, which is how threads order the growth of a
+    /// memory among other events.
+    fn current_memory_length(&mut self, memory: u32) -> Value {
+        if !self.memory_type(memory).shared {
+            return self.memory_length(memory);
+        }
+        let place = self.env.layout.memory(memory) + abi::memory::LENGTH;
+        let pointer = self.load_immutable(POINTER, place);
+        let flags = region::length(self.builder.func);
+        self.ins().atomic_load(types::I64, flags, pointer)
     }
 
     /// The length to whose address the vmctx has a pointer at `offset`.
+    ///
+    /// Other threads may let a shared memory grow at any time, and a length
+    /// that was loaded before may be taken for the current one: it is too small
+    /// then, and never too large. But what another thread has done before an
+    /// event that this one has seen must be seen too. Events are atomic
+    /// operators and calls, a wait among them, and Cranelift reuses nothing that
+    /// was loaded before one: they end what its alias analysis knows about all
+    /// regions. The processor keeps loads behind earlier atomic operators, which
+    /// are sequentially consistent.
     pub(super) fn length_at(&mut self, offset: u32) -> Value {
         let pointer = self.load_immutable(POINTER, offset);
         let flags = region::length(self.builder.func);
@@ -185,7 +255,7 @@ impl Translator<'_> {
     }
 }
 
-fn memory_of(memarg: MemArg) -> u32 {
+pub(super) fn memory_of(memarg: MemArg) -> u32 {
     match memarg.target {
         MemArgTarget::Memory(index) => index,
         MemArgTarget::Array(_) => unreachable!("arrays are not in our features"),

@@ -9,31 +9,37 @@
 //! Optimising is left to Cranelift, and choosing what is accepted to
 //! [`wasmprof_module::features`].
 
+mod atomic;
 mod call;
 mod control;
 mod env;
 mod epoch;
+mod exception;
 mod memory;
 mod numeric;
 mod reference;
 mod region;
+mod simd;
 
 pub(crate) use env::ModuleEnv;
 
 use crate::Error;
+use crate::callee::Callee;
 use crate::function::clif_trap;
-use crate::signature::{self, POINTER, value_type};
+use crate::signature::{self, POINTER, VECTOR, value_type};
+use crate::stub;
 use control::Frame;
 use cranelift_codegen::ir::{
-    self, Block, BlockArg, Function, GlobalValueData, InstBuilder, MemFlagsData, SourceLoc, Type,
-    Value, types,
+    self, Block, BlockArg, Endianness, Function, GlobalValueData, InstBuilder, InstructionData,
+    MemFlagsData, Opcode, SourceLoc, Type, Value, ValueDef, types,
 };
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Variable};
+use exception::Clause;
 use std::collections::HashMap;
 use wasmparser::{FuncValidator, FunctionBody, Operator, OperatorsReader, WasmModuleResources};
 use wasmprof_image::abi::{Builtin, store_context, vmctx};
 use wasmprof_image::{LocId, Location, TrapCode, WasmOffset};
-use wasmprof_module::{FuncIndex, TypeIndex};
+use wasmprof_module::{FuncIndex, IndexType, TypeIndex};
 
 /// Validates `body`, if there is a validator, and translates it into `func`,
 /// appending to `locations` what the source locations in it stand for.
@@ -65,7 +71,7 @@ pub(crate) fn function<R: WasmModuleResources>(
         if let Some(validator) = &mut validator {
             validator.define_locals(offset, count, ty)?;
         }
-        translator.declare_locals(count, value_type(ty.into()));
+        translator.declare_locals(count, value_type(env.module.val_type(ty)));
     }
     let mut operators = OperatorsReader::new(reader);
     while !operators.eof() {
@@ -86,17 +92,21 @@ struct Translator<'a> {
     env: &'a ModuleEnv<'a>,
     index: FuncIndex,
     builder: FunctionBuilder<'a>,
-    /// Operands of the code being translated, bottom first.
+    /// Operands of the code being translated, bottom first. Vectors have the
+    /// lanes that they were made with; see [`canonical`](Self::canonical).
     stack: Vec<Value>,
     /// Enclosing blocks, outermost first.
     control: Vec<Frame>,
+    /// What enclosing blocks catch, outermost block first, and of each block
+    /// its last clause first: what is last catches first.
+    catches: Vec<Clause>,
     /// Whether control can reach the current operator. If not, only the
     /// control stack is kept; the validator knows the rest.
     reachable: bool,
     locals: Vec<Variable>,
     vmctx: Value,
     locations: &'a mut Vec<Location>,
-    functions: HashMap<FuncIndex, ir::FuncRef>,
+    callees: HashMap<Callee, ir::FuncRef>,
     wasm_signatures: HashMap<TypeIndex, ir::SigRef>,
     host_signatures: HashMap<TypeIndex, ir::SigRef>,
     builtin_signatures: HashMap<Builtin, ir::SigRef>,
@@ -122,11 +132,12 @@ impl<'a> Translator<'a> {
             builder,
             stack: Vec::new(),
             control: Vec::new(),
+            catches: Vec::new(),
             reachable: true,
             locals: Vec::new(),
             vmctx,
             locations,
-            functions: HashMap::new(),
+            callees: HashMap::new(),
             wasm_signatures: HashMap::new(),
             host_signatures: HashMap::new(),
             builtin_signatures: HashMap::new(),
@@ -194,6 +205,7 @@ impl<'a> Translator<'a> {
 
     fn finish(self) {
         debug_assert!(self.control.is_empty() && self.stack.is_empty());
+        debug_assert!(self.catches.is_empty());
         self.builder.finalize(self.env.isa.frontend_config());
     }
 
@@ -203,8 +215,11 @@ impl<'a> Translator<'a> {
                 || self.variable_operator(op)
                 || self.numeric_operator(op)
                 || self.memory_operator(op)
+                || self.atomic_operator(op)
                 || self.call_operator(op)
                 || self.reference_operator(op)
+                || self.exception_operator(op)
+                || self.simd_operator(op)
         } else {
             self.unreachable_operator(op);
             true
@@ -223,11 +238,11 @@ impl<'a> Translator<'a> {
             }
             Operator::LocalSet { local_index } => {
                 let value = self.pop();
-                self.builder.def_var(self.locals[local_index as usize], value);
+                self.local_set(local_index, value);
             }
             Operator::LocalTee { local_index } => {
                 let value = self.peek();
-                self.builder.def_var(self.locals[local_index as usize], value);
+                self.local_set(local_index, value);
             }
             Operator::GlobalGet { global_index } => {
                 let value = self.global_get(global_index);
@@ -243,6 +258,7 @@ impl<'a> Translator<'a> {
             Operator::Select | Operator::TypedSelect { .. } => {
                 let condition = self.pop();
                 let (a, b) = self.pop2();
+                let (a, b) = (self.canonical(a), self.canonical(b));
                 let value = self.ins().select(condition, a, b);
                 self.push(value);
             }
@@ -275,12 +291,57 @@ impl<'a> Translator<'a> {
         (a, b, c)
     }
 
+    /// The topmost operands, lowest first, as they are passed on.
     fn popn(&mut self, count: usize) -> Vec<Value> {
-        self.stack.split_off(self.stack.len() - count)
+        let mut values = self.stack.split_off(self.stack.len() - count);
+        for value in &mut values {
+            *value = self.canonical(*value);
+        }
+        values
     }
 
     fn peek(&self) -> Value {
         *self.stack.last().expect("validation has checked the operand stack")
+    }
+
+    /// A value as it is passed on: to a block, a local, a function, a store, or
+    /// by a select. All vectors have one type there, for what comes next does
+    /// not know what lanes they had.
+    fn canonical(&mut self, value: Value) -> Value {
+        let is_vector = self.builder.func.dfg.value_type(value).is_vector();
+        if is_vector { self.with_type(value, VECTOR) } else { value }
+    }
+
+    /// The bits of a vector as another type of vectors: the value itself, or
+    /// the one that its bits were taken from, or a bitcast.
+    fn with_type(&mut self, value: Value, ty: Type) -> Value {
+        let dfg = &self.builder.func.dfg;
+        if dfg.value_type(value) == ty {
+            return value;
+        }
+        if let ValueDef::Result(inst, _) = dfg.value_def(value)
+            && let InstructionData::LoadNoOffset { opcode: Opcode::Bitcast, arg, .. } =
+                dfg.insts[inst]
+            && dfg.value_type(arg) == ty
+        {
+            return arg;
+        }
+        let flags = MemFlagsData::new().with_endianness(Endianness::Little);
+        self.ins().bitcast(ty, flags, value)
+    }
+
+    /// Values as arguments of a block.
+    fn block_args(&mut self, values: &[Value]) -> Vec<BlockArg> {
+        values.iter().map(|value| BlockArg::Value(self.canonical(*value))).collect()
+    }
+
+    /// The operands from `height` up as arguments of a block. They stay on the
+    /// stack, and in this form, for the next target of a branch.
+    fn operands_above(&mut self, height: usize) -> Vec<BlockArg> {
+        for at in height..self.stack.len() {
+            self.stack[at] = self.canonical(self.stack[at]);
+        }
+        self.stack[height..].iter().copied().map(BlockArg::Value).collect()
     }
 
     // Building code.
@@ -293,17 +354,35 @@ impl<'a> Translator<'a> {
         match ty {
             types::F32 => self.ins().f32const(0.0),
             types::F64 => self.ins().f64const(0.0),
+            _ if ty.is_vector() => self.vector_const(ty, 0),
             _ => self.ins().iconst(ty, 0),
         }
+    }
+
+    /// A constant vector; its first lane is in the low bits.
+    fn vector_const(&mut self, ty: Type, value: u128) -> Value {
+        env::vector(&mut self.builder, ty, value)
     }
 
     fn i32const(&mut self, value: u32) -> Value {
         self.ins().iconst(types::I32, i64::from(value as i32))
     }
 
-    /// An `i32` of WebAssembly as an index, length or position.
+    /// An index, length or position of WebAssembly, which has 32 or 64 bits, in
+    /// 64 bits.
     fn extend(&mut self, value: Value) -> Value {
-        self.ins().uextend(types::I64, value)
+        match self.builder.func.dfg.value_type(value) {
+            types::I64 => value,
+            _ => self.ins().uextend(types::I64, value),
+        }
+    }
+
+    /// A number of 64 bits as an index. The runtime's "failed" becomes -1.
+    fn index_of(&mut self, ty: IndexType, value: Value) -> Value {
+        match ty {
+            IndexType::I32 => self.ins().ireduce(types::I32, value),
+            IndexType::I64 => value,
+        }
     }
 
     fn trap(&mut self, code: TrapCode) {
@@ -320,6 +399,11 @@ impl<'a> Translator<'a> {
     fn continue_in(&mut self, block: Block) {
         self.builder.switch_to_block(block);
         self.builder.seal_block(block);
+    }
+
+    fn local_set(&mut self, index: u32, value: Value) {
+        let value = self.canonical(value);
+        self.builder.def_var(self.locals[index as usize], value);
     }
 
     // What belongs to the instance.
@@ -360,6 +444,7 @@ impl<'a> Translator<'a> {
 
     fn global_set(&mut self, index: u32, value: Value) {
         let (base, offset) = self.global_place(index);
+        let value = self.canonical(value);
         let flags = region::global(self.builder.func);
         self.ins().store(flags, value, base, offset);
     }
@@ -373,15 +458,15 @@ impl<'a> Translator<'a> {
             self.record_exit();
             all.push(self.vmctx);
         }
-        all.extend(args);
+        for arg in args {
+            all.push(self.canonical(*arg));
+        }
         let builder = &mut self.builder;
         let signature = *self
             .builtin_signatures
             .entry(builtin)
             .or_insert_with(|| builder.import_signature(signature::builtin(isa, builtin)));
-        let array = self.load_immutable(POINTER, vmctx::BUILTINS);
-        let flags = self.immutable();
-        let code = self.ins().load(POINTER, flags, array, builtin.offset() as i32);
+        let code = stub::load_builtin(&mut self.builder, self.vmctx, builtin);
         let call = self.ins().call_indirect(signature, code, &all);
         self.builder.inst_results(call).first().copied()
     }
@@ -390,9 +475,4 @@ impl<'a> Translator<'a> {
     fn call_builtin_for(&mut self, builtin: Builtin, args: &[Value]) -> Value {
         self.call_builtin(builtin, args).expect("the builtin returns a value")
     }
-}
-
-/// Values as arguments of a block.
-fn block_args(values: &[Value]) -> Vec<BlockArg> {
-    values.iter().copied().map(BlockArg::Value).collect()
 }

@@ -36,9 +36,16 @@ macro_rules! table {
     };
 }
 
+/// An instruction that rounds to an integral float.
+pub(super) type RoundIns = fn(FuncInstBuilder<'_, '_>, Value) -> Value;
+
 impl Translator<'_> {
     pub(super) fn numeric_operator(&mut self, op: &Operator<'_>) -> bool {
-        self.constant(op) || self.rounding(op) || self.narrowing(op) || self.regular(op)
+        self.constant(op)
+            || self.rounding(op)
+            || self.narrowing(op)
+            || self.wide(op)
+            || self.regular(op)
     }
 
     fn constant(&mut self, op: &Operator<'_>) -> bool {
@@ -55,8 +62,7 @@ impl Translator<'_> {
 
     /// Rounding to an integral float: an instruction, or a builtin.
     fn rounding(&mut self, op: &Operator<'_>) -> bool {
-        type Ins = fn(FuncInstBuilder<'_, '_>, Value) -> Value;
-        let (ins, builtin): (Ins, Builtin) = match op {
+        let (ins, builtin): (RoundIns, Builtin) = match op {
             Operator::F32Ceil => (|ins, a| ins.ceil(a), Builtin::F32Ceil),
             Operator::F32Floor => (|ins, a| ins.floor(a), Builtin::F32Floor),
             Operator::F32Trunc => (|ins, a| ins.trunc(a), Builtin::F32Trunc),
@@ -68,23 +74,39 @@ impl Translator<'_> {
             _ => return false,
         };
         let operand = self.pop();
-        let value = if self.env.rounds_floats {
-            ins(self.ins(), operand)
-        } else {
-            let rounded = self.call_builtin_for(builtin, &[operand]);
-            // Cranelift makes the NaNs of arithmetic canonical, not those of
-            // calls. Adding -0 changes nothing else.
-            if self.env.canonicalize_nans { self.add_minus_zero(rounded) } else { rounded }
-        };
+        let value = self.round(ins, builtin, operand);
         self.push(value);
         true
     }
 
+    /// A float or a vector of floats rounded by an instruction, or by a builtin
+    /// where there is none.
+    pub(super) fn round(&mut self, ins: RoundIns, builtin: Builtin, operand: Value) -> Value {
+        if self.env.rounds_floats {
+            return ins(self.ins(), operand);
+        }
+        let ty = self.builder.func.dfg.value_type(operand);
+        self.call_arithmetic(builtin, ty, &[operand])
+    }
+
+    /// Arithmetic of floats of type `ty` that a builtin does.
+    pub(super) fn call_arithmetic(&mut self, builtin: Builtin, ty: Type, args: &[Value]) -> Value {
+        let value = self.call_builtin_for(builtin, args);
+        let value = self.with_type(value, ty);
+        // Cranelift makes the NaNs of arithmetic canonical, not those of
+        // calls. Adding -0 changes nothing else.
+        if self.env.canonicalize_nans { self.add_minus_zero(value) } else { value }
+    }
+
     fn add_minus_zero(&mut self, value: Value) -> Value {
-        let zero = match self.builder.func.dfg.value_type(value) {
+        let ty = self.builder.func.dfg.value_type(value);
+        let mut zero = match ty.lane_type() {
             types::F32 => self.ins().f32const(-0.0),
             _ => self.ins().f64const(-0.0),
         };
+        if ty.is_vector() {
+            zero = self.ins().splat(ty, zero);
+        }
         self.ins().fadd(value, zero)
     }
 
@@ -107,6 +129,38 @@ impl Translator<'_> {
             _ => return false,
         }
         true
+    }
+
+    /// Operators on integers of 128 bits, each in two halves, the lower first.
+    fn wide(&mut self, op: &Operator<'_>) -> bool {
+        type Binary = fn(FuncInstBuilder<'_, '_>, Value, Value) -> Value;
+        type Extend = fn(FuncInstBuilder<'_, '_>, Value) -> Value;
+        let sum = |this: &mut Self, ins: Binary| {
+            let b = this.pop_wide();
+            let a = this.pop_wide();
+            ins(this.ins(), a, b)
+        };
+        let product = |this: &mut Self, extend: Extend| {
+            let (a, b) = this.pop2();
+            let (a, b) = (extend(this.ins(), a), extend(this.ins(), b));
+            this.ins().imul(a, b)
+        };
+        let value = match op {
+            Operator::I64Add128 => sum(self, |ins, a, b| ins.iadd(a, b)),
+            Operator::I64Sub128 => sum(self, |ins, a, b| ins.isub(a, b)),
+            Operator::I64MulWideS => product(self, |ins, a| ins.sextend(types::I128, a)),
+            Operator::I64MulWideU => product(self, |ins, a| ins.uextend(types::I128, a)),
+            _ => return false,
+        };
+        let (low, high) = self.ins().isplit(value);
+        self.push(low);
+        self.push(high);
+        true
+    }
+
+    fn pop_wide(&mut self) -> Value {
+        let (low, high) = self.pop2();
+        self.ins().iconcat(low, high)
     }
 
     fn regular(&mut self, op: &Operator<'_>) -> bool {

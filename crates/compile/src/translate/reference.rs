@@ -10,7 +10,7 @@ use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Value, types};
 use wasmparser::Operator;
 use wasmprof_image::TrapCode;
 use wasmprof_image::abi::{self, Builtin, POINTER_SIZE};
-use wasmprof_module::FuncIndex;
+use wasmprof_module::{FuncIndex, IndexType};
 
 impl Translator<'_> {
     pub(super) fn reference_operator(&mut self, op: &Operator<'_>) -> bool {
@@ -24,6 +24,10 @@ impl Translator<'_> {
                 let is_null = self.ins().icmp_imm_u(IntCC::Equal, reference, 0);
                 let value = self.ins().uextend(types::I32, is_null);
                 self.push(value);
+            }
+            Operator::RefAsNonNull => {
+                let reference = self.peek();
+                self.trap_if_null(reference, TrapCode::NullReference);
             }
             Operator::RefFunc { function_index } => {
                 let slot = self
@@ -48,14 +52,14 @@ impl Translator<'_> {
             }
             Operator::TableSize { table } => {
                 let length = self.table_length(table);
-                let length = self.ins().ireduce(types::I32, length);
+                let length = self.index_of(self.table_index_type(table), length);
                 self.push(length);
             }
             Operator::TableGrow { table } => {
                 let (init, delta) = self.pop2();
                 let args = [self.i32const(table), self.extend(delta), init];
                 let old = self.call_builtin_for(Builtin::TableGrow, &args);
-                let old = self.ins().ireduce(types::I32, old);
+                let old = self.index_of(self.table_index_type(table), old);
                 self.push(old);
             }
             Operator::TableFill { table } => {
@@ -101,6 +105,10 @@ impl Translator<'_> {
         let null = self.ins().iconst(POINTER, 0);
         let element = self.ins().select_spectre_guard(beyond, null, element);
         (region::element(self.builder.func, outside), element)
+    }
+
+    fn table_index_type(&self, table: u32) -> IndexType {
+        self.env.module.tables[table as usize].ty.index
     }
 
     /// The current length of a table: a constant if it can never grow.

@@ -1,32 +1,81 @@
-//! The processor: jumping to a handler, and where frames keep what.
+//! The processor: jumping to a handler, where frames keep what, and what a
+//! vector is.
 
 use crate::vm::StoreContext;
 
-/// Resumes at the handler of the innermost entry of a store. All frames of
-/// compiled code and of the host above it are gone, without any destructor.
+/// What the system's calling convention passes in a vector register, and
+/// compiled code takes for a vector. Rust warns of it in `extern "C"` functions
+/// as of any type without a layout in memory to rely on; passing it relies on
+/// the convention alone.
+#[cfg(target_arch = "x86_64")]
+pub(crate) type Vector = std::arch::x86_64::__m128i;
+
+/// The vector with these bits, the first lane in the low ones.
+#[inline]
+pub(crate) fn vector_from_bits(bits: u128) -> Vector {
+    // SAFETY: both have 16 bytes, in the same order, and any bits are valid.
+    unsafe { std::mem::transmute(bits) }
+}
+
+/// The bits of a vector.
+#[inline]
+pub(crate) fn bits_of_vector(vector: Vector) -> u128 {
+    // SAFETY: as above.
+    unsafe { std::mem::transmute(vector) }
+}
+
+/// Where a frame of compiled code goes on when something is raised.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Handler {
+    pub(crate) sp: usize,
+    pub(crate) fp: usize,
+    pub(crate) pc: usize,
+}
+
+/// Resumes at a handler with the first word of the payload. All frames of
+/// compiled code and of the host above its frame are gone, without any
+/// destructor.
 ///
 /// # Safety
 ///
-/// The entry stub whose handler is in `context` must be below on this stack,
-/// and no frame above it may have anything left to drop.
-pub(crate) unsafe fn resume(context: *const StoreContext) -> ! {
-    // SAFETY: the entry stub stored these three and has not returned, by the
-    // contract of this function. It takes no register but these for preserved,
-    // and finds the payload of an exception, unused, in rax and rdx.
+/// The handler must be one of a call that has not returned, made from a frame
+/// below on this stack, and no frame above that may have anything left to drop.
+pub(crate) unsafe fn resume(handler: Handler, payload: usize) -> ! {
+    // SAFETY: by the contract. Code at a handler takes no register but these
+    // for preserved, and finds the payload in rax and rdx.
     unsafe {
-        let context = &*context;
         std::arch::asm!(
             "mov rsp, rcx",
             "mov rbp, rsi",
-            "xor eax, eax",
             "xor edx, edx",
             "jmp rdi",
-            in("rcx") context.handler_sp,
-            in("rsi") context.handler_fp,
-            in("rdi") context.handler_pc,
+            in("rax") payload,
+            in("rcx") handler.sp,
+            in("rsi") handler.fp,
+            in("rdi") handler.pc,
             options(noreturn),
         )
     }
+}
+
+/// The registers that a call preserves.
+#[inline(always)]
+pub(crate) fn preserved_registers() -> [usize; 6] {
+    let mut registers = [0; 6];
+    // SAFETY: writes the registers to the array.
+    unsafe {
+        std::arch::asm!(
+            "mov [{to}], rbx",
+            "mov [{to} + 8], rbp",
+            "mov [{to} + 16], r12",
+            "mov [{to} + 24], r13",
+            "mov [{to} + 32], r14",
+            "mov [{to} + 40], r15",
+            to = in(reg) registers.as_mut_ptr(),
+            options(nostack, preserves_flags),
+        )
+    };
+    registers
 }
 
 /// The stack pointer, near enough.

@@ -16,7 +16,8 @@ pub(crate) struct Mmap {
 // SAFETY: the range is owned like a Box of bytes is; who may access it when is
 // for the users of `base` to settle.
 unsafe impl Send for Mmap {}
-// SAFETY: as above; no method writes through a shared reference.
+// SAFETY: as above; through a shared reference, pages are made accessible and
+// nothing else happens to them without a promise.
 unsafe impl Sync for Mmap {}
 
 impl Mmap {
@@ -32,7 +33,8 @@ impl Mmap {
     }
 
     fn anonymous(len: usize, protection: libc::c_int) -> io::Result<Mmap> {
-        let len = round_to_pages(len).max(page_size());
+        let len = len.max(1).checked_next_multiple_of(page_size());
+        let len = len.ok_or(io::ErrorKind::OutOfMemory)?;
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
         // SAFETY: a new mapping at an address of the system's choice.
         let base = unsafe { libc::mmap(std::ptr::null_mut(), len, protection, flags, -1, 0) };
@@ -53,7 +55,7 @@ impl Mmap {
 
     /// Makes `start..end`, which are rounded out to whole pages, readable and
     /// writable.
-    pub(crate) fn make_accessible(&mut self, start: usize, end: usize) -> io::Result<()> {
+    pub(crate) fn make_accessible(&self, start: usize, end: usize) -> io::Result<()> {
         self.protect(start, end, libc::PROT_READ | libc::PROT_WRITE)
     }
 
@@ -62,7 +64,7 @@ impl Mmap {
         self.protect(0, self.len, libc::PROT_READ | libc::PROT_EXEC)
     }
 
-    fn protect(&mut self, start: usize, end: usize, protection: libc::c_int) -> io::Result<()> {
+    fn protect(&self, start: usize, end: usize, protection: libc::c_int) -> io::Result<()> {
         let start = start & !(page_size() - 1);
         let end = round_to_pages(end);
         assert!(start <= end && end <= self.len, "outside the mapping");
@@ -78,9 +80,14 @@ impl Mmap {
     /// Replaces `len` bytes from `start` on, both whole pages, by a private
     /// copy of the first `len` bytes of `file`, copied page by page on the
     /// first write.
-    pub(crate) fn map_file(&mut self, start: usize, len: usize, file: &File) -> io::Result<()> {
+    ///
+    /// # Safety
+    ///
+    /// Nobody may be using what is replaced.
+    pub(crate) unsafe fn map_file(&self, start: usize, len: usize, file: &File) -> io::Result<()> {
         assert!(start.is_multiple_of(page_size()) && start + round_to_pages(len) <= self.len);
-        // SAFETY: replaces pages inside the mapping, which this owns mutably.
+        // SAFETY: replaces pages inside the mapping, which this owns, and the
+        // caller says that nobody uses them.
         let mapped = unsafe {
             libc::mmap(
                 self.base().add(start).cast(),

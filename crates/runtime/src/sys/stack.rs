@@ -71,7 +71,7 @@ fn install_signal_stack(owned: &OwnedSignalStack) -> io::Result<()> {
     let minimum = unsafe { libc::getauxval(libc::AT_MINSIGSTKSZ) } as usize;
     let size = SMALLEST_SIGNAL_STACK.max(minimum + HANDLER_ROOM);
     let guard = page_size();
-    let mut memory = Mmap::reserve(guard + size)?;
+    let memory = Mmap::reserve(guard + size)?;
     let end = memory.len();
     memory.make_accessible(guard, end)?;
     let stack = libc::stack_t {

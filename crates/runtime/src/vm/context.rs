@@ -3,6 +3,7 @@
 use std::mem::{offset_of, size_of};
 use std::sync::atomic::AtomicU64;
 use wasmprof_image::abi;
+use wasmprof_module::TypeId;
 
 /// What changes at each entry into compiled code; one for each store.
 #[repr(C)]
@@ -11,6 +12,7 @@ pub(crate) struct StoreContext {
     pub(crate) stack_limit: usize,
     pub(crate) exit_fp: usize,
     pub(crate) exit_sp: usize,
+    /// 0 while no compiled code of the store has been entered.
     pub(crate) handler_sp: usize,
     pub(crate) handler_fp: usize,
     pub(crate) handler_pc: usize,
@@ -67,7 +69,7 @@ pub(crate) struct FunctionImport {
 pub(crate) struct FuncRef {
     pub(crate) code: usize,
     pub(crate) vmctx: usize,
-    pub(crate) type_id: u32,
+    pub(crate) type_id: TypeId,
     pub(crate) kind: u32,
 }
 
@@ -105,19 +107,37 @@ pub(crate) struct HostFunction {
     pub(crate) caller: *mut VmctxHead,
 }
 
-/// An argument or result at the entry to compiled code. Narrow values are in
-/// the low bytes.
+/// An argument or result at the entry to compiled code, or the value of a
+/// global. Narrow values are in the low bytes.
 #[repr(C, align(16))]
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Value(pub(crate) [u64; 2]);
+pub struct Value(u128);
 
 impl Value {
-    pub(crate) fn from_bits(bits: u64) -> Value {
-        Value([bits, 0])
+    pub(crate) fn from_bits(bits: u128) -> Value {
+        Value(bits)
     }
 
-    pub(crate) fn bits(self) -> u64 {
-        self.0[0]
+    pub(crate) fn bits(self) -> u128 {
+        self.0
+    }
+
+    /// A value that has no more than 64 bits.
+    pub(crate) fn from_word(word: u64) -> Value {
+        Value(u128::from(word))
+    }
+
+    /// The low 64 bits: all of a value that is not a vector.
+    pub(crate) fn word(&self) -> u64 {
+        // SAFETY: inside the value, in which the low bytes are the first ones.
+        unsafe { (&raw const self.0).cast::<u64>().read() }
+    }
+
+    /// The low 32 bits. Nothing else is read, for what compiled code has just
+    /// written with this width is slow to read with another.
+    pub(crate) fn half_word(&self) -> u32 {
+        // SAFETY: as above.
+        unsafe { (&raw const self.0).cast::<u32>().read() }
     }
 }
 
@@ -150,4 +170,5 @@ const _: () = {
     assert!(offset_of!(HostFunction, caller) as u32 == host_function::CALLER);
     assert!(size_of::<HostFunction>() as u32 == host_function::SIZE);
     assert!(size_of::<Value>() as u32 == abi::VALUE_SIZE);
+    assert!(size_of::<Value>() as u32 == abi::GLOBAL_SIZE);
 };

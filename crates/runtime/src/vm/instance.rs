@@ -1,12 +1,14 @@
 //! An instance as compiled code sees it: its vmctx, and what the builtins need.
 
-use super::{FuncRef, FunctionImport, LinearMemory, StoreContext, TableStorage, VmctxHead};
+use super::{
+    FuncRef, FunctionImport, LinearMemory, StoreContext, TableStorage, TagData, Value, VmctxHead,
+};
 use crate::module::Module;
 use std::alloc::Layout;
 use std::ptr::NonNull;
 use wasmprof_image::TrapCode;
 use wasmprof_image::abi::{VmctxLayout, memory, table};
-use wasmprof_module::{ConstExpr, ElementSegment};
+use wasmprof_module::{ConstExpr, ConstOp, ElementItem, ElementSegment, FuncIndex};
 
 /// The memory that a vmctx pointer points to.
 #[derive(Debug)]
@@ -62,6 +64,8 @@ pub(crate) struct InstanceData {
     pub(crate) memories: Box<[NonNull<LinearMemory>]>,
     /// Imported ones first; owned by the store.
     pub(crate) tables: Box<[NonNull<TableStorage>]>,
+    /// Imported ones first; owned by the store.
+    pub(crate) tags: Box<[NonNull<TagData>]>,
     dropped_elements: Box<[bool]>,
     dropped_data: Box<[bool]>,
 }
@@ -73,6 +77,7 @@ impl InstanceData {
         store: *mut StoreContext,
         memories: Box<[NonNull<LinearMemory>]>,
         tables: Box<[NonNull<TableStorage>]>,
+        tags: Box<[NonNull<TagData>]>,
     ) -> Box<InstanceData> {
         let wasm = module.wasm();
         let dropped_elements = vec![false; wasm.elements.len()].into();
@@ -85,6 +90,7 @@ impl InstanceData {
             vmctx,
             memories,
             tables,
+            tags,
             dropped_elements,
             dropped_data,
         });
@@ -114,6 +120,9 @@ impl InstanceData {
             self.vmctx.write(place + table::BASE, storage.base());
             self.vmctx.write(place + table::LENGTH, storage.length_address());
         }
+        for (index, pointer) in (0..).zip(&self.tags) {
+            self.vmctx.write(self.layout().tag(index), pointer.as_ptr());
+        }
     }
 
     pub(crate) fn set_import(&self, index: u32, import: FunctionImport) {
@@ -127,42 +136,87 @@ impl InstanceData {
     }
 
     /// The address of the value of a global, imported or not.
-    pub(crate) fn global(&self, index: u32) -> *mut u8 {
+    pub(crate) fn global(&self, index: u32) -> *mut Value {
         if index < self.module.wasm().imported_globals {
             // SAFETY: linking has stored the pointer there.
-            unsafe { *self.vmctx.at::<*mut u8>(self.layout().global_import(index)) }
+            unsafe { *self.vmctx.at::<*mut Value>(self.layout().global_import(index)) }
         } else {
             self.vmctx.at(self.layout().global(index))
         }
     }
 
-    /// The bits of a constant expression's value.
-    pub(crate) fn evaluate(&self, expr: ConstExpr) -> u64 {
-        match expr {
-            ConstExpr::I32(value) => u64::from(value as u32),
-            ConstExpr::I64(value) => value as u64,
-            ConstExpr::F32(bits) => u64::from(bits),
-            ConstExpr::F64(bits) => bits,
-            // SAFETY: a global has room for any value, and starts with its bits.
-            ConstExpr::Global(index) => unsafe { *self.global(index).cast::<u64>() },
-            ConstExpr::RefNull => 0,
-            ConstExpr::RefFunc(index) => {
-                let slot = self.module.wasm().escape_slot(index);
-                self.func_ref(slot.expect("a referenced function has a slot")).as_ptr() as u64
-            }
-        }
+    /// The reference to a function that can be referenced, as bits.
+    fn reference_to(&self, index: FuncIndex) -> u64 {
+        let slot = self.module.wasm().escape_slot(index);
+        self.func_ref(slot.expect("a referenced function has a slot")).as_ptr() as u64
     }
 
-    pub(crate) fn memory(&mut self, index: u32) -> &mut LinearMemory {
-        // SAFETY: the store keeps its memories, and whoever has the instance
-        // mutably has the store.
-        unsafe { self.memories[index as usize].as_mut() }
+    /// The value of a constant expression.
+    pub(crate) fn evaluate(&self, expr: &ConstExpr) -> Value {
+        if let ConstExpr::One(op) = expr {
+            return self.constant(*op);
+        }
+        let mut stack: Vec<Value> = Vec::new();
+        for op in expr.ops() {
+            let mut pop = || stack.pop().expect("validation has checked the operands").word();
+            let value = match op {
+                ConstOp::I32Add | ConstOp::I32Sub | ConstOp::I32Mul => {
+                    let (b, a) = (pop() as u32, pop() as u32);
+                    Value::from_word(u64::from(match op {
+                        ConstOp::I32Add => a.wrapping_add(b),
+                        ConstOp::I32Sub => a.wrapping_sub(b),
+                        _ => a.wrapping_mul(b),
+                    }))
+                }
+                ConstOp::I64Add | ConstOp::I64Sub | ConstOp::I64Mul => {
+                    let (b, a) = (pop(), pop());
+                    Value::from_word(match op {
+                        ConstOp::I64Add => a.wrapping_add(b),
+                        ConstOp::I64Sub => a.wrapping_sub(b),
+                        _ => a.wrapping_mul(b),
+                    })
+                }
+                _ => self.constant(*op),
+            };
+            stack.push(value);
+        }
+        stack.pop().expect("validation has checked the operands")
+    }
+
+    /// The value of an operator without operands.
+    fn constant(&self, op: ConstOp) -> Value {
+        Value::from_word(match op {
+            ConstOp::I32(value) => u64::from(value as u32),
+            ConstOp::I64(value) => value as u64,
+            ConstOp::F32(bits) => u64::from(bits),
+            ConstOp::F64(bits) => bits,
+            ConstOp::V128(bits) => return Value::from_bits(bits),
+            // SAFETY: a global has room for any value, and starts with its bits.
+            ConstOp::Global(index) => return unsafe { *self.global(index) },
+            ConstOp::RefNull => 0,
+            ConstOp::RefFunc(index) => self.reference_to(index),
+            other => unreachable!("{other:?} has operands"),
+        })
+    }
+
+    /// A memory, which other threads may have too if it is shared.
+    pub(crate) fn memory(&self, index: u32) -> &LinearMemory {
+        // SAFETY: the store keeps its memories.
+        unsafe { self.memories[index as usize].as_ref() }
     }
 
     pub(crate) fn table(&mut self, index: u32) -> &mut TableStorage {
-        // SAFETY: as for memories.
+        // SAFETY: the store keeps its tables, and whoever has the instance
+        // mutably has the store.
         unsafe { self.tables[index as usize].as_mut() }
     }
+
+    // The bytes of a memory are reached by pointer: there is no reference to
+    // them while compiled code runs or a segment is copied. Other threads may
+    // use those of a shared memory at the same time. What they and this one see
+    // then are bytes of the one and of the other, in any mixture, which is what
+    // WebAssembly says; the copying functions read and write each byte in the
+    // given range and nothing else, whatever is in it.
 
     /// `memory.init`, and an active data segment.
     pub(crate) fn memory_init(
@@ -178,9 +232,11 @@ impl InstanceData {
         let bytes =
             if self.dropped_data[segment as usize] { &[] } else { module.wasm().data_bytes(data) };
         let from = range(src, len, bytes.len()).ok_or(TrapCode::MemoryOutOfBounds)?;
-        let target = self.memory(memory).data_mut();
-        let to = range(dst, len, target.len()).ok_or(TrapCode::MemoryOutOfBounds)?;
-        target[to].copy_from_slice(&bytes[from]);
+        let bytes = &bytes[from];
+        let to = self.memory(memory).range(dst, len).ok_or(TrapCode::MemoryOutOfBounds)?;
+        // SAFETY: `to` has room for as many, and the bytes of a module are not
+        // in a memory. See above for other threads.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len()) };
         Ok(())
     }
 
@@ -191,9 +247,9 @@ impl InstanceData {
         value: u8,
         len: u64,
     ) -> Result<(), TrapCode> {
-        let target = self.memory(memory).data_mut();
-        let to = range(start, len, target.len()).ok_or(TrapCode::MemoryOutOfBounds)?;
-        target[to].fill(value);
+        let to = self.memory(memory).range(start, len).ok_or(TrapCode::MemoryOutOfBounds)?;
+        // SAFETY: the range is in bounds. See above for other threads.
+        unsafe { std::ptr::write_bytes(to, value, len as usize) };
         Ok(())
     }
 
@@ -204,14 +260,11 @@ impl InstanceData {
         src: u64,
         len: u64,
     ) -> Result<(), TrapCode> {
-        let source = self.memory(src_memory).data();
-        let from = range(src, len, source.len()).ok_or(TrapCode::MemoryOutOfBounds)?;
-        let source = source[from].as_ptr();
-        let target = self.memory(dst_memory).data_mut();
-        let to = range(dst, len, target.len()).ok_or(TrapCode::MemoryOutOfBounds)?;
+        let from = self.memory(src_memory).range(src, len).ok_or(TrapCode::MemoryOutOfBounds)?;
+        let to = self.memory(dst_memory).range(dst, len).ok_or(TrapCode::MemoryOutOfBounds)?;
         // SAFETY: both ranges are in bounds; the memories may be the same, and
-        // the ranges may overlap.
-        unsafe { std::ptr::copy(source, target[to].as_mut_ptr(), len as usize) };
+        // the ranges may overlap. See above for other threads.
+        unsafe { std::ptr::copy(from, to, len as usize) };
         Ok(())
     }
 
@@ -235,7 +288,10 @@ impl InstanceData {
         let size = self.table(table).elements().len();
         let to = range(dst, len, size).ok_or(TrapCode::TableOutOfBounds)?;
         for (to, from) in to.zip(from) {
-            let reference = self.evaluate(items.get(from));
+            let reference = match items.get(from) {
+                ElementItem::Function(index) => self.reference_to(index),
+                ElementItem::Expression(expr) => self.evaluate(expr).word(),
+            };
             self.table(table).elements_mut()[to] = reference;
         }
         Ok(())

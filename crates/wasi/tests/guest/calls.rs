@@ -77,8 +77,24 @@ fn a_guest_without_a_memory_is_told_so() {
     let (mut store, instance) = instantiate(program, &mut WasiCtxBuilder::new()).unwrap();
     let run = instance.get_typed_func::<(), i32>(&mut store, "run").unwrap();
     let error = run.call(&mut store, ()).unwrap_err();
-    assert_eq!(error.downcast_ref(), Some(&MissingMemory));
+    assert_eq!(error.downcast_ref(), Some(&MissingMemory::NotExported));
     assert!(error.to_string().contains("export its memory under the name `memory`"));
+}
+
+/// Slices of what other threads may change would be unsound.
+#[test]
+fn a_guest_with_a_shared_memory_is_told_so() {
+    let program = r#"(module
+        (import "wasi_snapshot_preview1" "random_get"
+            (func $random (param i32 i32) (result i32)))
+        (memory (export "memory") 1 1 shared)
+        (func (export "run") (result i32) (call $random (i32.const 0) (i32.const 8))))"#;
+    let (mut store, instance) = instantiate(program, &mut WasiCtxBuilder::new()).unwrap();
+    let run = instance.get_typed_func::<(), i32>(&mut store, "run").unwrap();
+    let error = run.call(&mut store, ()).unwrap_err();
+    assert_eq!(error.downcast_ref(), Some(&MissingMemory::Shared));
+    assert!(error.to_string().contains("cannot work on a shared memory yet"));
+    assert!(instance.get_memory(&mut store, "memory").is_none());
 }
 
 #[test]

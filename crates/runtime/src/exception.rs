@@ -1,0 +1,184 @@
+//! Exceptions as the embedder sees them: thrown ones, and references.
+
+use crate::store::{StoreId, StoreOpaque};
+use crate::vm::ExceptionData;
+use crate::{AsContext, AsContextMut, Backtrace, Error, LinkError, Tag, Val};
+use std::fmt;
+use std::ptr::NonNull;
+use wasmprof_module::FuncType;
+
+/// An exception that nothing in WebAssembly has caught, or that a host
+/// function throws by returning it as its error.
+#[derive(Clone, Debug)]
+pub struct Exception {
+    tag: Tag,
+    ty: FuncType,
+    values: Vec<Val>,
+    pub(crate) backtrace: Backtrace,
+}
+
+impl Exception {
+    /// An exception for a host function to return, with a tag and the values
+    /// that it carries.
+    ///
+    /// # Errors
+    ///
+    /// If the values are not those that the tag wants.
+    ///
+    /// # Panics
+    ///
+    /// If the tag or a value belongs to another store.
+    pub fn new(
+        mut store: impl AsContextMut,
+        tag: Tag,
+        values: impl Into<Vec<Val>>,
+    ) -> Result<Exception, Error> {
+        let mut store = store.as_context_mut();
+        let store = store.opaque();
+        let values = values.into();
+        let ty = tag.type_id(store).func_type();
+        if values.len() != ty.params().len() {
+            let (arguments, results) = (values.len(), 0);
+            return Err(LinkError::Arity { ty: ty.clone(), arguments, results }.into());
+        }
+        for (value, ty) in values.iter().zip(ty.params()) {
+            value.to_value(store, *ty, "a value of an exception")?;
+        }
+        Ok(Exception { tag, ty: ty.clone(), values, backtrace: Backtrace::default() })
+    }
+
+    /// What an exception in memory is to the embedder.
+    ///
+    /// # Safety
+    ///
+    /// It must be alive and belong to `store`.
+    pub(crate) unsafe fn caught(
+        store: &mut StoreOpaque,
+        exception: NonNull<ExceptionData>,
+        backtrace: Backtrace,
+    ) -> Exception {
+        // SAFETY: by the contract.
+        let (tag, values) = unsafe {
+            let tag = Tag::of(store, exception.as_ref().tag);
+            let ty = tag.type_id(store).func_type();
+            let values = ExceptionData::values(exception).iter().zip(ty.params());
+            (tag, values.map(|(value, ty)| Val::from_value(store, *ty, value)).collect())
+        };
+        let ty = tag.type_id(store).func_type().clone();
+        Exception { tag, ty, values, backtrace }
+    }
+
+    /// Puts it into memory, to be thrown.
+    pub(crate) fn into_data(self, store: &mut StoreOpaque) -> NonNull<ExceptionData> {
+        let exception = store.new_exception(self.tag.data(store));
+        // SAFETY: it is new, and nothing else knows of it.
+        let places = unsafe { ExceptionData::values(exception) };
+        for ((place, value), ty) in places.iter_mut().zip(self.values).zip(self.ty.params()) {
+            let value = value.to_value(store, *ty, "a value of an exception");
+            *place = value.expect("the values have been checked against the tag");
+        }
+        exception
+    }
+
+    /// The tag.
+    pub fn tag(&self) -> Tag {
+        self.tag
+    }
+
+    /// The values that it carries.
+    pub fn values(&self) -> &[Val] {
+        &self.values
+    }
+
+    /// The WebAssembly functions that were running when it was thrown the last
+    /// time, innermost first.
+    pub fn backtrace(&self) -> &Backtrace {
+        &self.backtrace
+    }
+}
+
+impl fmt::Display for Exception {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "uncaught exception with a tag of type {}", self.ty)
+    }
+}
+
+impl std::error::Error for Exception {}
+
+/// A reference to an exception.
+///
+/// An exception that the embedder has had a reference to lives as long as the
+/// store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExnRef {
+    store: StoreId,
+    data: NonNull<ExceptionData>,
+}
+
+// SAFETY: a handle is used only together with its store, whose borrow says who
+// may access what it points to.
+unsafe impl Send for ExnRef {}
+// SAFETY: as above.
+unsafe impl Sync for ExnRef {}
+
+impl ExnRef {
+    /// Puts an exception into the store.
+    ///
+    /// # Panics
+    ///
+    /// If the exception belongs to another store.
+    pub fn new(mut store: impl AsContextMut, exception: Exception) -> ExnRef {
+        let mut store = store.as_context_mut();
+        let store = store.opaque();
+        let data = exception.into_data(store);
+        ExnRef::of(store, data)
+    }
+
+    fn of(store: &mut StoreOpaque, data: NonNull<ExceptionData>) -> ExnRef {
+        store.referenced_exceptions.insert(data);
+        ExnRef { store: store.id, data }
+    }
+
+    /// The tag of the exception.
+    ///
+    /// # Panics
+    ///
+    /// If the reference belongs to another store.
+    pub fn tag(&self, store: impl AsContext) -> Tag {
+        let store = &store.as_context().inner.opaque;
+        store.check(self.store);
+        // SAFETY: the store keeps what handles refer to.
+        Tag::of(store, unsafe { self.data.as_ref() }.tag)
+    }
+
+    /// The values that the exception carries.
+    ///
+    /// # Panics
+    ///
+    /// If the reference belongs to another store.
+    pub fn values(&self, mut store: impl AsContextMut) -> Vec<Val> {
+        let mut store = store.as_context_mut();
+        let store = store.opaque();
+        store.check(self.store);
+        // SAFETY: the store keeps what handles refer to.
+        unsafe { Exception::caught(store, self.data, Backtrace::default()) }.values
+    }
+
+    pub(crate) fn store_id(&self) -> StoreId {
+        self.store
+    }
+
+    pub(crate) fn to_bits(self, store: &StoreOpaque) -> u64 {
+        store.check(self.store);
+        self.data.as_ptr() as u64
+    }
+
+    /// The exception that a reference points to; `None` is null.
+    ///
+    /// # Safety
+    ///
+    /// `bits` must be a reference that compiled code of `store` has.
+    pub(crate) unsafe fn from_bits(store: &mut StoreOpaque, bits: u64) -> Option<ExnRef> {
+        Some(ExnRef::of(store, NonNull::new(bits as *mut ExceptionData)?))
+    }
+}

@@ -1,0 +1,268 @@
+;; Vectors where the code is not straight: what makes them has lanes of all
+;; kinds, what gets them does not know of which.
+
+(module
+  (func $bytes (param i32) (result v128) (i8x16.splat (local.get 0)))
+
+  ;; Lanes of another kind on each way into a block.
+  (func (export "block") (param i32) (result v128)
+    (block (result v128)
+      (i32x4.splat (i32.const 1))
+      (br_if 0 (i32.eq (local.get 0) (i32.const 1)))
+      (drop)
+      (f32x4.splat (f32.const 1))
+      (br_if 0 (i32.eq (local.get 0) (i32.const 2)))
+      (i64x2.splat (i64.const 3))
+      (v128.xor)
+      (f64x2.abs)))
+
+  ;; The operand of a branch that is not taken is used as before.
+  (func (export "not-taken") (param i32) (result v128)
+    (block (result v128)
+      (f32x4.add (f32x4.splat (f32.const 1)) (f32x4.splat (f32.const 2)))
+      (br_if 0 (local.get 0))
+      (br_if 0 (i32.const 0))
+      (f32x4.mul (f32x4.splat (f32.const 2)))))
+
+  (func (export "if") (param i32) (result v128 v128)
+    (i16x8.add (i16x8.splat (i32.const 1)) (i16x8.splat (i32.const 2)))
+    (f64x2.neg (f64x2.splat (f64.const 1)))
+    (if (param v128 v128) (result v128 v128) (local.get 0)
+      (then (f64x2.abs))
+      (else (i64x2.neg))))
+
+  ;; Without a second arm the parameters are the results.
+  (func (export "if-without-else") (param i32) (result v128)
+    (f32x4.add (f32x4.splat (f32.const 1)) (f32x4.splat (f32.const 2)))
+    (if (param v128) (result v128) (local.get 0)
+      (then (i32x4.add (i32x4.splat (i32.const 1))))))
+
+  ;; Sums 1 to n in a parameter of a loop, and counts in another.
+  (func (export "loop") (param i32) (result v128) (local $sum v128) (local $count v128)
+    (f32x4.splat (f32.const 0))
+    (f32x4.convert_i32x4_s (i32x4.splat (local.get 0)))
+    (loop $again (param v128 v128) (result v128)
+      (local.set $count)
+      (local.set $sum)
+      (f32x4.add (local.get $sum) (local.get $count))
+      (f32x4.sub (local.get $count) (f32x4.splat (f32.const 1)))
+      (br_if $again
+        (v128.any_true (f32x4.gt (local.get $count) (f32x4.splat (f32.const 1)))))
+      (drop)))
+
+  (func (export "br_table") (param i32) (result v128)
+    (block $c (result v128)
+      (block $b (result v128)
+        (block $a (result v128)
+          (i16x8.eq (i16x8.splat (i32.const 7)) (v128.const i16x8 7 0 7 0 7 0 7 0))
+          (br_table $a $b $c $a (local.get 0)))
+        (i32x4.add (i32x4.splat (i32.const 1))))
+      (f32x4.convert_i32x4_s)))
+
+  ;; More operands than there are registers for results.
+  (func $many (param v128) (result v128 v128 v128 v128 v128 v128 v128 v128 v128 v128 v128 v128)
+    (local.get 0)
+    (i8x16.add (local.get 0) (local.get 0))
+    (i16x8.add (local.get 0) (local.get 0))
+    (i32x4.add (local.get 0) (local.get 0))
+    (i64x2.add (local.get 0) (local.get 0))
+    (v128.not (local.get 0))
+    (i8x16.neg (local.get 0))
+    (i16x8.neg (local.get 0))
+    (i32x4.neg (local.get 0))
+    (i64x2.neg (local.get 0))
+    (v128.const i32x4 1 2 3 4)
+    (i32x4.splat (i32.const 5)))
+  (func (export "many-results") (param v128) (result v128)
+    (call $many (local.get 0))
+    (i8x16.add) (i8x16.add) (i8x16.add) (i8x16.add) (i8x16.add) (i8x16.add)
+    (i8x16.add) (i8x16.add) (i8x16.add) (i8x16.add) (i8x16.add))
+
+  ;; More arguments than there are registers, with others between.
+  (func $mixed
+    (param v128 i32 f32 v128 v128 i64 v128 f64 v128 v128 i32 v128 v128 i64 v128 f32 v128 v128)
+    (result v128 f64 i64)
+    (i32x4.add (local.get 0) (i32x4.add (local.get 3) (i32x4.add (local.get 4)
+      (i32x4.add (local.get 6) (i32x4.add (local.get 8) (i32x4.add (local.get 9)
+      (i32x4.add (local.get 11) (i32x4.add (local.get 12) (i32x4.add (local.get 14)
+      (i32x4.add (local.get 16) (local.get 17)))))))))))
+    (f64.add (f64.promote_f32 (f32.add (local.get 2) (local.get 15))) (local.get 7))
+    (i64.add (i64.add (local.get 5) (local.get 13))
+      (i64.extend_i32_s (i32.add (local.get 1) (local.get 10)))))
+  (func $call (export "mixed") (param v128) (result v128 f64 i64)
+    (call $mixed
+      (local.get 0) (i32.const 1) (f32.const 0.5) (i32x4.splat (i32.const 1))
+      (i32x4.add (local.get 0) (local.get 0)) (i64.const 10) (i32x4.neg (local.get 0))
+      (f64.const 0.25) (local.get 0) (v128.const i32x4 1 2 3 4) (i32.const 100) (local.get 0)
+      (i32x4.mul (local.get 0) (local.get 0)) (i64.const 1000) (local.get 0) (f32.const 0.125)
+      (f32x4.splat (f32.const 0)) (i32x4.splat (i32.const 1000))))
+  (func (export "mixed-tail") (param v128) (result v128 f64 i64)
+    (return_call $mixed
+      (local.get 0) (i32.const 1) (f32.const 0.5) (i32x4.splat (i32.const 1))
+      (i32x4.add (local.get 0) (local.get 0)) (i64.const 10) (i32x4.neg (local.get 0))
+      (f64.const 0.25) (local.get 0) (v128.const i32x4 1 2 3 4) (i32.const 100) (local.get 0)
+      (i32x4.mul (local.get 0) (local.get 0)) (i64.const 1000) (local.get 0) (f32.const 0.125)
+      (f32x4.splat (f32.const 0)) (i32x4.splat (i32.const 1000))))
+
+  (type $unary (func (param v128) (result v128)))
+  (table funcref (elem $negate $double))
+  (func $negate (type $unary) (f32x4.neg (local.get 0)))
+  (func $double (type $unary) (f32x4.add (local.get 0) (local.get 0)))
+  (func (export "indirect") (param i32) (result v128)
+    (call_indirect (type $unary) (f32x4.splat (f32.const 1.5)) (local.get 0)))
+  (func (export "indirect-tail") (param i32) (result v128)
+    (return_call_indirect (type $unary) (f32x4.splat (f32.const 1.5)) (local.get 0)))
+
+  (func (export "select") (param i32) (result v128)
+    (select (f32x4.splat (f32.const 1)) (i8x16.splat (i32.const 1)) (local.get 0)))
+  (func (export "typed-select") (param i32) (result v128)
+    (select (result v128)
+      (i64x2.splat (i64.const 1)) (call $bytes (i32.const 2)) (local.get 0)))
+
+  ;; Locals start with zeros, and take any lanes.
+  (func (export "locals") (result v128) (local $a v128) (local $b v128)
+    (local.set $a (i16x8.splat (i32.const 1)))
+    (local.set $b (i32x4.add (local.tee $a (f64x2.splat (f64.const 1))) (local.get $b)))
+    (v128.or (local.get $a) (local.get $b)))
+
+  (global $mutable (mut v128) (v128.const i32x4 1 2 3 4))
+  (global $constant v128 (v128.const f32x4 1 2 3 4))
+  (func (export "globals") (result v128)
+    (global.set $mutable (f32x4.add (global.get $constant) (global.get $constant)))
+    (global.get $mutable))
+
+  (func (export "return") (param i32) (result v128)
+    (if (local.get 0) (then (return (i16x8.splat (i32.const 3)))))
+    (f64x2.splat (f64.const 0.5)))
+
+  ;; Masks of comparisons, of the operands' lanes and of others.
+  (func (export "max") (param v128 v128) (result v128)
+    (v128.bitselect (local.get 0) (local.get 1) (i64x2.gt_s (local.get 0) (local.get 1))))
+  (func (export "max-of-floats") (param v128 v128) (result v128)
+    (v128.bitselect (local.get 0) (local.get 1) (f32x4.gt (local.get 0) (local.get 1))))
+  (func (export "mask-of-other-lanes") (param v128 v128) (result v128)
+    (v128.bitselect (f64x2.neg (local.get 0)) (f64x2.abs (local.get 1))
+      (i8x16.lt_s (local.get 0) (local.get 1))))
+  (func (export "mask-of-floats") (param v128 v128) (result v128)
+    (v128.bitselect (local.get 0) (local.get 1) (f32x4.neg (local.get 0))))
+
+  ;; Code that is never reached, with operands that are not there.
+  (func (export "unreachable") (result v128)
+    (block (result v128)
+      (br 0 (f32x4.splat (f32.const 1)))
+      (i8x16.shuffle 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15)
+      (f32x4.add)
+      (i32x4.extract_lane 1)
+      (i32x4.replace_lane 2)
+      (v128.store)
+      (v128.load32_lane 1)
+      (v128.bitselect)))
+  (memory 1)
+
+  ;; Bytes by positions that are known and that are not.
+  (func (export "swizzle") (param v128 v128) (result v128)
+    (i8x16.swizzle (local.get 0) (local.get 1)))
+  (func (export "interleave") (param v128 v128) (result v128)
+    (i8x16.shuffle 0 16 1 17 2 18 3 19 4 20 5 21 6 22 7 23 (local.get 0) (local.get 1)))
+  (func (export "reverse") (param v128 v128) (result v128)
+    (i8x16.shuffle 31 30 29 28 27 26 25 24 7 6 5 4 3 2 1 0 (local.get 0) (local.get 1)))
+)
+
+(assert_return (invoke "block" (i32.const 1)) (v128.const i32x4 1 1 1 1))
+(assert_return (invoke "block" (i32.const 2)) (v128.const f32x4 1 1 1 1))
+(assert_return (invoke "block" (i32.const 3))
+  (v128.const i32x4 0x3f800003 0x3f800000 0x3f800003 0x3f800000))
+(assert_return (invoke "not-taken" (i32.const 1)) (v128.const f32x4 3 3 3 3))
+(assert_return (invoke "not-taken" (i32.const 0)) (v128.const f32x4 6 6 6 6))
+(assert_return (invoke "if" (i32.const 1))
+  (v128.const i16x8 3 3 3 3 3 3 3 3) (v128.const f64x2 1 1))
+(assert_return (invoke "if" (i32.const 0))
+  (v128.const i16x8 3 3 3 3 3 3 3 3)
+  (v128.const i64x2 0x4010000000000000 0x4010000000000000))
+(assert_return (invoke "if-without-else" (i32.const 0)) (v128.const f32x4 3 3 3 3))
+(assert_return (invoke "if-without-else" (i32.const 1))
+  (v128.const i32x4 0x40400001 0x40400001 0x40400001 0x40400001))
+(assert_return (invoke "loop" (i32.const 100)) (v128.const f32x4 5050 5050 5050 5050))
+(assert_return (invoke "br_table" (i32.const 0)) (v128.const f32x4 65536 65536 65536 65536))
+(assert_return (invoke "br_table" (i32.const 1)) (v128.const f32x4 65535 65535 65535 65535))
+(assert_return (invoke "br_table" (i32.const 2)) (v128.const i16x8 -1 0 -1 0 -1 0 -1 0))
+(assert_return (invoke "br_table" (i32.const 9)) (v128.const f32x4 65536 65536 65536 65536))
+(assert_return (invoke "many-results" (v128.const i8x16 0 1 2 3 0 1 2 3 0 1 2 3 0 1 2 3))
+  (v128.const i8x16 5 3 5 8 5 2 5 8 7 3 5 8 7 2 5 8))
+(assert_return (invoke "mixed" (v128.const i32x4 0 1 2 3))
+  (v128.const i32x4 1002 1009 1018 1029) (f64.const 0.875) (i64.const 1111))
+(assert_return (invoke "mixed-tail" (v128.const i32x4 0 1 2 3))
+  (v128.const i32x4 1002 1009 1018 1029) (f64.const 0.875) (i64.const 1111))
+(assert_return (invoke "indirect" (i32.const 0)) (v128.const f32x4 -1.5 -1.5 -1.5 -1.5))
+(assert_return (invoke "indirect" (i32.const 1)) (v128.const f32x4 3 3 3 3))
+(assert_return (invoke "indirect-tail" (i32.const 0)) (v128.const f32x4 -1.5 -1.5 -1.5 -1.5))
+(assert_return (invoke "indirect-tail" (i32.const 1)) (v128.const f32x4 3 3 3 3))
+(assert_return (invoke "select" (i32.const 1)) (v128.const f32x4 1 1 1 1))
+(assert_return (invoke "select" (i32.const 0))
+  (v128.const i8x16 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1))
+(assert_return (invoke "typed-select" (i32.const 1)) (v128.const i64x2 1 1))
+(assert_return (invoke "typed-select" (i32.const 0))
+  (v128.const i8x16 2 2 2 2 2 2 2 2 2 2 2 2 2 2 2 2))
+(assert_return (invoke "locals") (v128.const f64x2 1 1))
+(assert_return (invoke "globals") (v128.const f32x4 2 4 6 8))
+(assert_return (invoke "return" (i32.const 1)) (v128.const i16x8 3 3 3 3 3 3 3 3))
+(assert_return (invoke "return" (i32.const 0)) (v128.const f64x2 0.5 0.5))
+(assert_return (invoke "max" (v128.const i64x2 -1 5) (v128.const i64x2 1 4))
+  (v128.const i64x2 1 5))
+(assert_return
+  (invoke "max-of-floats" (v128.const f32x4 1 nan 0 -1) (v128.const f32x4 0 7 -0 inf))
+  (v128.const f32x4 1 7 -0 inf))
+(assert_return
+  (invoke "mask-of-other-lanes"
+    (v128.const i8x16 0 0 0 0 0 0 0 1 0 0 0 0 0 0 0 -1)
+    (v128.const i8x16 1 0 1 0 1 0 1 0 0 0 0 0 0 0 0 -2))
+  (v128.const i8x16 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0x7e))
+(assert_return
+  (invoke "mask-of-floats" (v128.const i32x4 0 -1 0x0f 0) (v128.const i32x4 7 8 0xf0 -1))
+  (v128.const i32x4 7 0x7fffffff 0xff 0x7fffffff))
+(assert_return (invoke "unreachable") (v128.const f32x4 1 1 1 1))
+(assert_return
+  (invoke "swizzle"
+    (v128.const i8x16 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25)
+    (v128.const i8x16 15 0 16 -1 127 1 2 3 4 -128 5 6 7 8 9 31))
+  (v128.const i8x16 25 10 0 0 0 11 12 13 14 0 15 16 17 18 19 0))
+(assert_return
+  (invoke "interleave"
+    (v128.const i8x16 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15)
+    (v128.const i8x16 20 21 22 23 24 25 26 27 28 29 30 31 32 33 34 35))
+  (v128.const i8x16 0 20 1 21 2 22 3 23 4 24 5 25 6 26 7 27))
+(assert_return
+  (invoke "reverse"
+    (v128.const i8x16 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15)
+    (v128.const i8x16 20 21 22 23 24 25 26 27 28 29 30 31 32 33 34 35))
+  (v128.const i8x16 35 34 33 32 31 30 29 28 7 6 5 4 3 2 1 0))
+
+;; Relaxed operators, with operands for which nothing is left open.
+(module
+  (func (export "trunc") (param v128) (result v128)
+    (i32x4.relaxed_trunc_f32x4_s (local.get 0)))
+  (func (export "trunc-f64") (param v128) (result v128)
+    (i32x4.relaxed_trunc_f64x2_s_zero (local.get 0)))
+  (func (export "dot") (param v128 v128 v128) (result v128)
+    (i32x4.relaxed_dot_i8x16_i7x16_add_s (local.get 0) (local.get 1) (local.get 2)))
+  (func (export "madd") (param v128 v128 v128) (result v128)
+    (f64x2.relaxed_madd (local.get 0) (local.get 1) (local.get 2)))
+  (func (export "nmadd") (param v128 v128 v128) (result v128)
+    (f64x2.relaxed_nmadd (local.get 0) (local.get 1) (local.get 2)))
+)
+(assert_return (invoke "trunc" (v128.const f32x4 1.9 -1.9 2147483520 -2147483648))
+  (v128.const i32x4 1 -1 2147483520 -2147483648))
+(assert_return (invoke "trunc-f64" (v128.const f64x2 2147483647.9 -2147483648.9))
+  (v128.const i32x4 2147483647 -2147483648 0 0))
+(assert_return
+  (invoke "dot"
+    (v128.const i8x16 -128 -128 -128 -128 1 2 3 4 -1 -2 -3 -4 127 127 127 127)
+    (v128.const i8x16 127 127 127 127 5 6 7 8 5 6 7 8 127 127 127 127)
+    (v128.const i32x4 1 -70 70 -64516))
+  (v128.const i32x4 -65023 0 0 0))
+(assert_return
+  (invoke "madd" (v128.const f64x2 2 3) (v128.const f64x2 5 7) (v128.const f64x2 -10 0.5))
+  (v128.const f64x2 0 21.5))
+(assert_return
+  (invoke "nmadd" (v128.const f64x2 2 3) (v128.const f64x2 5 7) (v128.const f64x2 10 0.5))
+  (v128.const f64x2 0 -20.5))

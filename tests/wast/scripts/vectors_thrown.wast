@@ -1,0 +1,96 @@
+;; Vectors in exceptions, and in what goes along with branches on references:
+;; made with lanes of one kind, and used with others.
+
+(module
+  (tag $one (param v128))
+  (tag $mixed (param i32 v128 f32 v128))
+  (type $unary (func (param v128) (result v128)))
+  (type $binary (func (param v128 v128) (result v128)))
+
+  (func $throw-one (param v128)
+    (throw $one (f32x4.add (local.get 0) (local.get 0))))
+  (func $throw-mixed (param v128)
+    (throw $mixed
+      (i32.const 7)
+      (i64x2.add (local.get 0) (local.get 0))
+      (f32.const 0.5)
+      (f64x2.abs (local.get 0))))
+
+  (func (export "catch") (param v128) (result v128)
+    (block $caught (result v128)
+      (try_table (catch $one $caught) (call $throw-one (local.get 0)))
+      (unreachable)))
+
+  (func (export "catch-mixed") (param v128) (result i32 v128 f32 v128)
+    (block $caught (result i32 v128 f32 v128)
+      (try_table (catch $mixed $caught) (call $throw-mixed (local.get 0)))
+      (unreachable)))
+
+  ;; Caught, thrown again by its reference, and caught once more.
+  (func (export "again") (param v128) (result v128)
+    (block $outer (result v128)
+      (try_table (catch $one $outer)
+        (block $inner (result v128 exnref)
+          (try_table (catch_ref $one $inner) (call $throw-one (local.get 0)))
+          (unreachable))
+        (throw_ref))
+      (unreachable)))
+
+  ;; What lives across calls that may throw.
+  (func (export "across") (param v128 i32) (result v128) (local $sum v128)
+    (local.set $sum (f32x4.splat (f32.const 1)))
+    (loop $again
+      (block $next
+        (block $caught (result v128)
+          (try_table (catch $one $caught) (call $throw-one (local.get 0)))
+          (br $next))
+        (local.set $sum (f32x4.add (local.get $sum))))
+      (br_if $again (local.tee 1 (i32.sub (local.get 1) (i32.const 1)))))
+    (local.get $sum))
+
+  ;; The results of the block that is left without a throw.
+  (func $next (param v128) (result v128) (i32x4.add (local.get 0) (i32x4.splat (i32.const 1))))
+  (func (export "no-throw") (param v128) (result v128)
+    (block $caught (result v128)
+      (try_table (result v128) (catch $one $caught)
+        (f32x4.neg (call $next (local.get 0))))))
+
+  (elem declare func $next)
+  (table $references (ref null $unary) (elem (ref.func $next) (ref.null $unary)))
+  (func (export "call_ref") (param v128) (result v128)
+    (call_ref $unary (i8x16.neg (local.get 0)) (ref.func $next)))
+  (func (export "return_call_ref") (param v128) (result v128)
+    (return_call_ref $unary (i8x16.neg (local.get 0)) (ref.func $next)))
+  (func (export "br_on_null") (param i32) (result v128)
+    (block $null (result v128)
+      (f32x4.add (f32x4.splat (f32.const 1)) (f32x4.splat (f32.const 2)))
+      (br_on_null $null (table.get $references (local.get 0)))
+      (call_ref $unary)
+      (i16x8.neg)))
+  (func (export "br_on_non_null") (param i32) (result v128)
+    (block $some (result v128 (ref $unary))
+      (f32x4.add (f32x4.splat (f32.const 1)) (f32x4.splat (f32.const 2)))
+      (br_on_non_null $some (table.get $references (local.get 0)))
+      (return (f32x4.neg)))
+    (call_ref $unary))
+)
+
+(assert_return (invoke "catch" (v128.const f32x4 1 2 3 4)) (v128.const f32x4 2 4 6 8))
+(assert_return (invoke "catch-mixed" (v128.const i64x2 -1 1))
+  (i32.const 7) (v128.const i64x2 -2 2) (f32.const 0.5)
+  (v128.const i64x2 0x7fffffffffffffff 1))
+(assert_return (invoke "again" (v128.const f32x4 1 2 3 4)) (v128.const f32x4 2 4 6 8))
+(assert_return (invoke "across" (v128.const f32x4 1 2 3 4) (i32.const 1000))
+  (v128.const f32x4 2001 4001 6001 8001))
+(assert_return (invoke "no-throw" (v128.const i32x4 -1 0 1 2))
+  (v128.const i32x4 0x80000000 0x80000001 0x80000002 0x80000003))
+(assert_return (invoke "call_ref" (v128.const i8x16 1 0 0 0 2 0 0 0 3 0 0 0 4 0 0 0))
+  (v128.const i32x4 0x100 0xff 0xfe 0xfd))
+(assert_return (invoke "return_call_ref" (v128.const i8x16 1 0 0 0 2 0 0 0 3 0 0 0 4 0 0 0))
+  (v128.const i32x4 0x100 0xff 0xfe 0xfd))
+(assert_return (invoke "br_on_null" (i32.const 1)) (v128.const f32x4 3 3 3 3))
+(assert_return (invoke "br_on_null" (i32.const 0))
+  (v128.const i16x8 -1 -0x4040 -1 -0x4040 -1 -0x4040 -1 -0x4040))
+(assert_return (invoke "br_on_non_null" (i32.const 1)) (v128.const f32x4 -3 -3 -3 -3))
+(assert_return (invoke "br_on_non_null" (i32.const 0))
+  (v128.const i32x4 0x40400001 0x40400001 0x40400001 0x40400001))
