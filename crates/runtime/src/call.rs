@@ -314,7 +314,8 @@ unsafe fn leave_trap(store: *mut StoreContext, code: TrapCode, at: Option<(usize
     }
 }
 
-/// Leaves a failure in the store, or returns the exception to throw.
+/// Leaves a failure in the store, or returns the exception to throw. One of
+/// another store, which nothing here could catch, is an error like any other.
 #[inline(never)]
 unsafe fn leave_failure(
     store: *mut StoreContext,
@@ -325,7 +326,9 @@ unsafe fn leave_failure(
         let pending = match failure {
             Failure::Panic(payload) => Pending::Panic(payload),
             Failure::Error(error) => match error_of(error, || backtrace(store, None)) {
-                Error::Exception(exception) => {
+                Error::Exception(exception)
+                    if exception.tag().store_id() == (*store.cast::<StoreOpaque>()).id =>
+                {
                     return Some(exception.into_data(&mut *store.cast::<StoreOpaque>()));
                 }
                 error => Pending::Error(error),
