@@ -257,7 +257,7 @@ macro_rules! single_result {
     )*};
 }
 
-single_result!(i32 u32 i64 u64 f32 f64 V128 Option<Func> Option<ExternRef>);
+single_result!(i32 u32 i64 u64 f32 f64 V128 Func Option<Func> ExternRef Option<ExternRef>);
 
 // SAFETY: one result is returned.
 unsafe impl<A: WasmTy> HostResult for (A,) {
