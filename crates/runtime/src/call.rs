@@ -16,7 +16,6 @@ use crate::sys::stack;
 use crate::vm::{ExceptionData, FuncRef, StoreContext, Value, VmctxHead};
 use crate::{Backtrace, BoxError, Error, Exception, Trap};
 use std::cell::Cell;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 use wasmprof_image::{Pc, TrapCode};
 
@@ -315,7 +314,8 @@ unsafe fn leave_trap(store: *mut StoreContext, code: TrapCode, at: Option<(usize
     }
 }
 
-/// Leaves a failure in the store, or returns the exception to throw.
+/// Leaves a failure in the store, or returns the exception to throw. One of
+/// another store, which nothing here could catch, is an error like any other.
 #[inline(never)]
 unsafe fn leave_failure(
     store: *mut StoreContext,
@@ -326,14 +326,10 @@ unsafe fn leave_failure(
         let pending = match failure {
             Failure::Panic(payload) => Pending::Panic(payload),
             Failure::Error(error) => match error_of(error, || backtrace(store, None)) {
-                Error::Exception(exception) => {
-                    // One of another store is a mistake of the embedder's, and
-                    // a panic like that of a host function.
-                    let store = &mut *store.cast::<StoreOpaque>();
-                    match catch_unwind(AssertUnwindSafe(|| exception.into_data(store))) {
-                        Ok(exception) => return Some(exception),
-                        Err(payload) => Pending::Panic(payload),
-                    }
+                Error::Exception(exception)
+                    if exception.tag().store_id() == (*store.cast::<StoreOpaque>()).id =>
+                {
+                    return Some(exception.into_data(&mut *store.cast::<StoreOpaque>()));
                 }
                 error => Pending::Error(error),
             },

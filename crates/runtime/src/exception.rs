@@ -8,7 +8,8 @@ use std::ptr::NonNull;
 use wasmprof_module::FuncType;
 
 /// An exception that nothing in WebAssembly has caught, or that a host
-/// function throws by returning it as its error.
+/// function throws by returning it as its error. In another store than its own
+/// nothing catches it: there it ends the program, as errors do.
 #[derive(Clone, Debug)]
 pub struct Exception {
     tag: Tag,
