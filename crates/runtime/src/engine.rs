@@ -2,7 +2,7 @@
 
 use crate::code::Code;
 use crate::error::resource;
-use crate::sys::signals;
+use crate::sys::{reservation, signals};
 use crate::{BoxError, Error};
 use std::fmt;
 use std::sync::Arc;
@@ -108,6 +108,13 @@ struct Inner {
     stubs: TypeMap<Stubs>,
     /// How often the epoch was incremented; compiled code reads it.
     epoch: AtomicU64,
+}
+
+impl Drop for Inner {
+    /// What memories of the engine have left is not kept for nobody.
+    fn drop(&mut self) {
+        reservation::release_all();
+    }
 }
 
 /// Addresses of the stubs for a type, and what keeps them mapped.

@@ -159,9 +159,10 @@ impl StoreOpaque {
         self.try_grow_table(table, count, init).for_embedder()
     }
 
-    fn try_grow_memory(&mut self, mut memory: NonNull<LinearMemory>, pages: u64) -> Growth {
-        // SAFETY: the store keeps its memories and is borrowed mutably.
-        let memory = unsafe { memory.as_mut() };
+    fn try_grow_memory(&mut self, memory: NonNull<LinearMemory>, pages: u64) -> Growth {
+        // SAFETY: the store keeps its memories. Other threads may have this one,
+        // too, if it is shared.
+        let memory = unsafe { memory.as_ref() };
         let (ty, from) = (memory.ty(), memory.pages());
         let [current, desired] = [from, from.saturating_add(pages)].map(|it| bytes(&ty, it));
         let most = ty.maximum.map(|pages| bytes(&ty, pages));

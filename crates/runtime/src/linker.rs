@@ -56,6 +56,20 @@ enum Definition {
     Host(Arc<HostFunc>),
 }
 
+impl Definition {
+    fn give(&self, store: &StoreOpaque) -> Given {
+        match self {
+            Definition::Host(host) => Given::Host(host.clone()),
+            Definition::Extern(id, item) => {
+                if let Some(id) = id {
+                    store.check(*id);
+                }
+                Given::Extern(item.clone())
+            }
+        }
+    }
+}
+
 impl<T> Clone for Linker<T> {
     fn clone(&self) -> Self {
         Linker {
@@ -215,15 +229,7 @@ impl<T> Linker<T> {
     }
 
     fn find(&self, store: &StoreOpaque, module: &str, name: &str) -> Option<Given> {
-        Some(match self.definitions.get(module)?.get(name)? {
-            Definition::Host(host) => Given::Host(host.clone()),
-            Definition::Extern(id, item) => {
-                if let Some(id) = id {
-                    store.check(*id);
-                }
-                Given::Extern(item.clone())
-            }
-        })
+        Some(self.definitions.get(module)?.get(name)?.give(store))
     }
 
     /// The names of a module, sorted; for suggestions.
@@ -258,8 +264,16 @@ impl<T> Linker<T> {
             return Err(LinkError::OtherEnginesLinker.into());
         }
         let mut given = Vec::with_capacity(module.imports().len());
+        // Imports of one module mostly follow each other.
+        let mut last = None;
         for import in module.imports() {
-            let found = self.find(store, import.module(), import.name());
+            let names = match last {
+                Some((module, names)) if module == import.module() => Some(names),
+                _ => self.definitions.get(import.module()),
+            };
+            last = names.map(|names| (import.module(), names));
+            let definition = names.and_then(|names| names.get(import.name()));
+            let found = definition.map(|definition| definition.give(store));
             given.push(found.ok_or_else(|| LinkError::MissingImport {
                 module: import.module().to_owned(),
                 name: import.name().to_owned(),
