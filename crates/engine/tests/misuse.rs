@@ -203,6 +203,10 @@ things_of_another_store! {
         |theirs, ours| theirs.instance.get_table(&mut ours.store, "t");
     an_instance_is_not_asked_for_a_global:
         |theirs, ours| theirs.instance.get_global(&mut ours.store, "g");
+    an_instance_is_not_asked_for_a_tag:
+        |theirs, ours| theirs.instance.get_tag(&mut ours.store, "tag");
+    an_instance_is_not_asked_for_a_shared_memory:
+        |theirs, ours| theirs.instance.get_shared_memory(&mut ours.store, "m");
     an_instance_is_not_asked_for_a_typed_function:
         |theirs, ours| theirs.instance.get_typed_func::<i32, i32>(&mut ours.store, "f");
     an_instance_is_not_named:

@@ -37,6 +37,10 @@ const _: () = {
     both::<Table>();
     both::<Global>();
     both::<Extern>();
+    both::<Tag>();
+    both::<Exception>();
+    both::<ExnRef>();
+    both::<SharedMemory>();
     both::<ExternRef>();
     both::<Val>();
     shares::<&'static TypedFunc<Option<Func>, Option<ExternRef>>>();

@@ -41,7 +41,7 @@
 //! add  %ecx,%edx           the closure begins
 //! jo   failed
 //! mov  (%rsi),%rax         from the vmctx to the store
-//! xor  0x170(%rax),%edx    the store's data; the closure ends
+//! xor  0x208(%rax),%edx    the store's data; the closure ends
 //! mov  %edx,%eax
 //! add  $0x40,%rsp
 //! pop  %rbx
