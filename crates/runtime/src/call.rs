@@ -196,13 +196,17 @@ pub(crate) unsafe fn raise_trap(store: *mut StoreContext, code: TrapCode) -> ! {
     }
 }
 
-/// How a host function failed.
+/// How a host function failed, or what else of the embedder's was called.
 pub(crate) enum Failure {
+    /// An error; an exception is thrown where the function was called.
     Error(BoxError),
+    /// What the program ends with, even if it is an exception: it comes where
+    /// nothing in WebAssembly throws.
+    End(BoxError),
     Panic(Box<dyn std::any::Any + Send>),
 }
 
-/// Raises the failure of a host function.
+/// Raises a failure.
 ///
 /// # Safety
 ///
@@ -325,6 +329,7 @@ unsafe fn leave_failure(
     unsafe {
         let pending = match failure {
             Failure::Panic(payload) => Pending::Panic(payload),
+            Failure::End(error) => Pending::Error(error_of(error, || backtrace(store, None))),
             Failure::Error(error) => match error_of(error, || backtrace(store, None)) {
                 Error::Exception(exception) => {
                     // One of another store is a mistake of the embedder's, and

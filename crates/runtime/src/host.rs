@@ -120,9 +120,33 @@ pub(crate) unsafe fn settle<R>(
     vmctx: *mut VmctxHead,
     outcome: std::thread::Result<Result<R, BoxError>>,
 ) -> R {
+    // SAFETY: by the contract.
+    unsafe { settle_as(Failure::Error, vmctx, outcome) }
+}
+
+/// As [`settle`], for what is asked about a program, and does not throw into it.
+///
+/// # Safety
+///
+/// As [`settle`].
+#[inline]
+pub(crate) unsafe fn settle_or_end<R>(
+    vmctx: *mut VmctxHead,
+    outcome: std::thread::Result<Result<R, BoxError>>,
+) -> R {
+    // SAFETY: by the contract.
+    unsafe { settle_as(Failure::End, vmctx, outcome) }
+}
+
+#[inline]
+unsafe fn settle_as<R>(
+    failure: fn(BoxError) -> Failure,
+    vmctx: *mut VmctxHead,
+    outcome: std::thread::Result<Result<R, BoxError>>,
+) -> R {
     let failure = match outcome {
         Ok(Ok(value)) => return value,
-        Ok(Err(error)) => Failure::Error(error),
+        Ok(Err(error)) => failure(error),
         Err(payload) => Failure::Panic(payload),
     };
     // SAFETY: by the contract; the failure is moved into the store.
