@@ -16,7 +16,6 @@ use crate::sys::stack;
 use crate::vm::{ExceptionData, FuncRef, StoreContext, Value, VmctxHead};
 use crate::{Backtrace, BoxError, Error, Exception, Trap};
 use std::cell::Cell;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 use wasmprof_image::{Pc, TrapCode};
 
@@ -196,13 +195,17 @@ pub(crate) unsafe fn raise_trap(store: *mut StoreContext, code: TrapCode) -> ! {
     }
 }
 
-/// How a host function failed.
+/// How a host function failed, or what else of the embedder's was called.
 pub(crate) enum Failure {
+    /// An error; an exception is thrown where the function was called.
     Error(BoxError),
+    /// What the program ends with, even if it is an exception: it comes where
+    /// nothing in WebAssembly throws.
+    End(BoxError),
     Panic(Box<dyn std::any::Any + Send>),
 }
 
-/// Raises the failure of a host function.
+/// Raises a failure.
 ///
 /// # Safety
 ///
@@ -315,7 +318,8 @@ unsafe fn leave_trap(store: *mut StoreContext, code: TrapCode, at: Option<(usize
     }
 }
 
-/// Leaves a failure in the store, or returns the exception to throw.
+/// Leaves a failure in the store, or returns the exception to throw. One of
+/// another store, which nothing here could catch, is an error like any other.
 #[inline(never)]
 unsafe fn leave_failure(
     store: *mut StoreContext,
@@ -325,15 +329,12 @@ unsafe fn leave_failure(
     unsafe {
         let pending = match failure {
             Failure::Panic(payload) => Pending::Panic(payload),
+            Failure::End(error) => Pending::Error(error_of(error, || backtrace(store, None))),
             Failure::Error(error) => match error_of(error, || backtrace(store, None)) {
-                Error::Exception(exception) => {
-                    // One of another store is a mistake of the embedder's, and
-                    // a panic like that of a host function.
-                    let store = &mut *store.cast::<StoreOpaque>();
-                    match catch_unwind(AssertUnwindSafe(|| exception.into_data(store))) {
-                        Ok(exception) => return Some(exception),
-                        Err(payload) => Pending::Panic(payload),
-                    }
+                Error::Exception(exception)
+                    if exception.tag().store_id() == (*store.cast::<StoreOpaque>()).id =>
+                {
+                    return Some(exception.into_data(&mut *store.cast::<StoreOpaque>()));
                 }
                 error => Pending::Error(error),
             },

@@ -70,6 +70,30 @@ impl EngineConfig for RuntimeConfig {
 
 /// Compiles modules and holds what all stores share. Cloning gives a handle to
 /// the same one.
+///
+/// A program has one for each way in which it wants modules compiled, which is
+/// mostly one. Several do not get in each other's way.
+///
+/// # Examples
+///
+/// ```
+/// use wasmprof_engine::*;
+///
+/// let engine = Engine::new(Config::new().strategy(Strategy::Fast))?;
+/// let module = Module::new(&engine, r#"(module (func (export "f") (result i32) (i32.const 7)))"#)?;
+/// std::thread::scope(|scope| {
+///     for _ in 0..4 {
+///         scope.spawn(|| {
+///             let mut store = Store::new(&engine, ());
+///             let instance = Instance::new(&mut store, &module, &[])?;
+///             let f = instance.get_typed_func::<(), i32>(&mut store, "f")?;
+///             assert_eq!(f.call(&mut store, ())?, 7);
+///             Ok::<(), Error>(())
+///         });
+///     }
+/// });
+/// # Ok::<(), Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Engine {
     inner: Arc<Inner>,

@@ -16,6 +16,27 @@ use wasmprof_image::abi::kind;
 use wasmprof_module::{ExportKind, ExternType, FuncIndex, MemoryType, SegmentMode, TableType};
 
 /// Something that can be imported or exported.
+///
+/// # Examples
+///
+/// ```
+/// use wasmprof_engine::*;
+///
+/// let engine = Engine::new(Config::new())?;
+/// let wat = r#"(module (memory (export "m") 2) (func (export "f") (param i32)))"#;
+/// let mut store = Store::new(&engine, ());
+/// let instance = Instance::new(&mut store, &Module::new(&engine, wat)?, &[])?;
+/// for (name, item) in instance.exports(&mut store) {
+///     match item {
+///         Extern::Func(func) => assert_eq!(func.ty(&store).params(), [ValType::I32]),
+///         Extern::Memory(memory) => assert_eq!(memory.size(&store), 2),
+///         _ => unreachable!("the module exports no {name}"),
+///     }
+/// }
+/// let memory = instance.get_export(&mut store, "m").and_then(Extern::into_memory);
+/// assert!(memory.is_some());
+/// # Ok::<(), Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub enum Extern {
     /// A function.
@@ -128,9 +149,32 @@ pub(crate) enum Given {
     Host(Arc<HostFunc>),
 }
 
-/// An instance of a store.
+/// An instance of a store: a module with memories, tables and globals, and with
+/// everything that it imports.
 ///
 /// All methods panic if they are given another store.
+///
+/// # Examples
+///
+/// ```
+/// use wasmprof_engine::*;
+///
+/// let engine = Engine::new(Config::new())?;
+/// let wat = r#"(module
+///     (import "host" "next" (func $next (result i32)))
+///     (func (export "sum") (result i32) (i32.add (call $next) (call $next))))"#;
+/// let module = Module::new(&engine, wat)?;
+/// let mut store = Store::new(&engine, 20);
+/// let next = Func::wrap(&mut store, |mut caller: Caller<'_, i32>| {
+///     *caller.data_mut() += 1;
+///     *caller.data()
+/// })?;
+/// // Imports in the order of the module; a `Linker` finds them by name.
+/// let instance = Instance::new(&mut store, &module, &[next.into()])?;
+/// let sum = instance.get_typed_func::<(), i32>(&mut store, "sum")?;
+/// assert_eq!(sum.call(&mut store, ())?, 21 + 22);
+/// # Ok::<(), Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Instance {
     store: StoreId,

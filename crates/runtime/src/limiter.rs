@@ -3,7 +3,7 @@
 //! Memories and tables know nothing of it: their handles, the instructions that
 //! grow them and linking come here first.
 
-use crate::host::settle;
+use crate::host::settle_or_end;
 use crate::store::{Store, StoreInner, StoreOpaque};
 use crate::vm::{LinearMemory, TableStorage, VmctxHead};
 use crate::{AsContextMut, BoxError, Error, LimitError, LinkError, ResourceLimiter, TrapCode};
@@ -268,7 +268,7 @@ pub(crate) unsafe fn memory_grow(
         store.for_program(growth, TrapCode::MemoryGrowthFailed)
     };
     // SAFETY: by the contract; nothing is left to drop.
-    unsafe { settle(vmctx, catch_unwind(AssertUnwindSafe(grow))) }
+    unsafe { settle_or_end(vmctx, catch_unwind(AssertUnwindSafe(grow))) }
 }
 
 /// `table.grow`: the elements before, or -1.
@@ -289,7 +289,7 @@ pub(crate) unsafe fn table_grow(
         store.for_program(growth, TrapCode::TableGrowthFailed)
     };
     // SAFETY: by the contract; nothing is left to drop.
-    unsafe { settle(vmctx, catch_unwind(AssertUnwindSafe(grow))) }
+    unsafe { settle_or_end(vmctx, catch_unwind(AssertUnwindSafe(grow))) }
 }
 
 /// A size of a memory for its limiter.

@@ -12,6 +12,35 @@ use wasmprof_module::FuncType;
 
 /// Names for things to import. Host functions and shared memories in it work in
 /// any store of a `T`; other things belong to the store that they come from.
+///
+/// # Examples
+///
+/// ```
+/// use wasmprof_engine::*;
+///
+/// let engine = Engine::new(Config::new())?;
+/// let mut linker = Linker::new(&engine);
+/// linker.func_wrap("host", "log", |mut caller: Caller<'_, Vec<i32>>, x: i32| {
+///     caller.data_mut().push(x);
+/// })?;
+///
+/// // One linker, many stores.
+/// let library = Module::new(&engine, r#"(module (func (export "seven") (result i32) (i32.const 7)))"#)?;
+/// let program = Module::new(&engine, r#"(module
+///     (import "library" "seven" (func $seven (result i32)))
+///     (import "host" "log" (func $log (param i32)))
+///     (func (export "run") (call $log (call $seven))))"#)?;
+/// for _ in 0..2 {
+///     let mut store = Store::new(&engine, Vec::new());
+///     let mut linker = linker.clone();
+///     let library = linker.instantiate(&mut store, &library)?;
+///     linker.instance(&mut store, "library", library)?;
+///     let program = linker.instantiate(&mut store, &program)?;
+///     program.get_typed_func::<(), ()>(&mut store, "run")?.call(&mut store, ())?;
+///     assert_eq!(store.into_data(), [7]);
+/// }
+/// # Ok::<(), Error>(())
+/// ```
 pub struct Linker<T> {
     engine: Engine,
     definitions: HashMap<Arc<str>, HashMap<Arc<str>, Definition>>,

@@ -14,7 +14,28 @@ use wasmprof_module::{
 /// Initial contents below this size are copied: that is faster than mapping.
 const COPY_BELOW: usize = 64 * 1024;
 
-/// A compiled module. Cloning gives a handle to the same one.
+/// A compiled module. Cloning gives a handle to the same one, and any number of
+/// stores of its engine can have instances of it, on any threads.
+///
+/// # Examples
+///
+/// ```
+/// use wasmprof_engine::*;
+///
+/// let engine = Engine::new(Config::new())?;
+/// let module = Module::new(&engine, r#"(module $counter
+///     (import "host" "tick" (func (param i64)))
+///     (memory (export "memory") 1))"#)?;
+/// assert_eq!(module.name(), Some("counter"));
+/// let import = module.imports().next().unwrap();
+/// assert_eq!((import.module(), import.name()), ("host", "tick"));
+/// assert_eq!(import.ty().to_string(), "function [i64] -> []");
+/// assert_eq!(module.exports().next().unwrap().name(), "memory");
+///
+/// let error = Module::new(&engine, "(module (func (result i32)))").unwrap_err();
+/// assert!(error.to_string().contains("type mismatch"));
+/// # Ok::<(), Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Module {
     inner: Arc<Inner>,
