@@ -10,24 +10,23 @@
 //! with `$add` imported, vmctx in `rdi` and the arguments in `esi` and `edx`:
 //!
 //! ```text
+//! mov  %rdi,%r8
 //! mov  0x28(%rdi),%rax     the kind of the import: is it a host function?
 //! cmp  $0x1,%rax
-//! je   host
-//! ...                      if not, another instance's function is called
-//! host:
-//! mov  %rbp,%rcx           where compiled code is left, for backtraces
-//! mov  (%rdi),%rax
-//! mov  %rcx,0x8(%rax)
-//! mov  %rsp,%rcx
-//! mov  %rcx,0x10(%rax)
-//! mov  0x18(%rdi),%rax     the address of the function below
-//! mov  %rdi,%rcx
-//! mov  0x20(%rcx),%rdi     the closure, for what it captures
-//! mov  %rcx,%r8
+//! jne  wasm                if not, another instance's function is called
 //! mov  %rdx,%rcx           the arguments move up behind the vmctx
-//! mov  %rsi,%rdx
+//! mov  %rsi,%rdi
+//! mov  0x20(%r8),%rax      the closure, for what it captures
+//! mov  0x18(%r8),%r9       the address of the function below
+//! mov  %rbp,%rsi           where compiled code is left, for backtraces
+//! mov  (%r8),%rdx
+//! mov  %rsi,0x8(%rdx)
+//! mov  %rsp,%rsi
+//! mov  %rsi,0x10(%rdx)
 //! mov  %r8,%rsi
-//! call *%rax
+//! mov  %rdi,%rdx
+//! mov  %rax,%rdi
+//! call *%r9
 //! ```
 //!
 //! And this is all of the function that the call reaches, as long as it does not
