@@ -325,7 +325,11 @@ unsafe fn leave_failure(
         let pending = match failure {
             Failure::Panic(payload) => Pending::Panic(payload),
             Failure::Error(error) => match error_of(error, || backtrace(store, None)) {
-                Error::Exception(exception) => {
+                // Nothing here catches what another store has thrown: it goes to the
+                // embedder as it came.
+                Error::Exception(exception)
+                    if exception.tag().store_id() == (*store.cast::<StoreOpaque>()).id =>
+                {
                     return Some(exception.into_data(&mut *store.cast::<StoreOpaque>()));
                 }
                 error => Pending::Error(error),
