@@ -5,7 +5,7 @@ use crate::File;
 
 /// Where Rust sources are. Programs that are only compiled to be run are
 /// sources, too.
-const SOURCES: &[&str] = &["crates", "profiling", "src", "tests"];
+const SOURCES: &[&str] = &["crates", "examples", "profiling", "src", "tests"];
 
 /// Rust files that do not begin with `//!`.
 pub(crate) fn without_a_header(files: &[File]) -> Vec<String> {

@@ -35,6 +35,8 @@ pub struct Options {
     pub strategy: Strategy,
     /// Give every NaN that arithmetic makes the same bits.
     pub canonicalize_nans: bool,
+    /// Have relaxed operators give the same results on every processor.
+    pub relaxed_simd_deterministic: bool,
     /// Whether memories with pages of 64 KiB are followed by inaccessible
     /// address space, as [`Bounds`](wasmprof_image::abi::Bounds) says. If not,
     /// accesses are checked one by one.
@@ -53,6 +55,7 @@ impl Default for Options {
         Options {
             strategy: Strategy::Optimized,
             canonicalize_nans: false,
+            relaxed_simd_deterministic: false,
             guarded_memories: true,
             epoch_interruption: false,
             native_features: true,

@@ -122,40 +122,63 @@ pub(crate) fn import_call(
     let import = VmctxLayout::new(module).function_import(index.0);
     build(isa, signature::wasm(ty), |builder, mut params| {
         let caller = params[0];
-        let [code, environment, is_host] = load_import(builder, caller, import);
+        let import = Import::new(caller, import);
+        let is_host = import.is_host(builder);
         let host = builder.create_block();
         let wasm = builder.create_block();
+        builder.set_cold_block(wasm);
         builder.ins().brif(is_host, host, &[], wasm, &[]);
 
         builder.seal_block(host);
         builder.switch_to_block(host);
         let signature = builder.import_signature(signature::host(isa, ty));
+        let [code, environment] = import.callee(builder);
         let callee = [code, environment, caller];
         let results = call_host(builder, ty, signature, callee, &params[1..]);
         builder.ins().return_(&results);
 
         builder.seal_block(wasm);
         builder.switch_to_block(wasm);
+        let [code, environment] = import.callee(builder);
         params[0] = environment;
         let signature = builder.import_signature(signature::wasm(ty));
         builder.ins().return_call_indirect(signature, code, &params);
     })
 }
 
-/// Code, environment, and whether it is a host function, of the import at
-/// `offset` of a vmctx.
-pub(crate) fn load_import(
-    builder: &mut FunctionBuilder<'_>,
+/// An imported function, in the vmctx of the function that calls it.
+///
+/// What is known of it is loaded where it is used and not once before, though
+/// it never changes: a load costs less than a register that is taken for long,
+/// and is part of the comparison or the call anyway.
+#[derive(Clone, Copy)]
+pub(crate) struct Import {
     vmctx: Value,
     offset: u32,
-) -> [Value; 3] {
-    let flags = MemFlagsData::trusted().with_readonly().with_can_move();
-    let mut load = |ty, field: u32| builder.ins().load(ty, flags, vmctx, (offset + field) as i32);
-    let code = load(POINTER, function_import::CODE);
-    let environment = load(POINTER, function_import::ENVIRONMENT);
-    let kind = load(types::I64, function_import::KIND);
-    let is_host = builder.ins().icmp_imm_u(IntCC::Equal, kind, i64::from(kind::HOST));
-    [code, environment, is_host]
+}
+
+impl Import {
+    /// The import at an offset of a vmctx.
+    pub(crate) fn new(vmctx: Value, offset: u32) -> Import {
+        Import { vmctx, offset }
+    }
+
+    /// Whether it is a host function.
+    pub(crate) fn is_host(self, builder: &mut FunctionBuilder<'_>) -> Value {
+        let kind = self.load(builder, types::I64, function_import::KIND);
+        builder.ins().icmp_imm_u(IntCC::Equal, kind, i64::from(kind::HOST))
+    }
+
+    /// The code and the environment.
+    pub(crate) fn callee(self, builder: &mut FunctionBuilder<'_>) -> [Value; 2] {
+        let environment = self.load(builder, POINTER, function_import::ENVIRONMENT);
+        [self.load(builder, POINTER, function_import::CODE), environment]
+    }
+
+    fn load(self, builder: &mut FunctionBuilder<'_>, ty: Type, field: u32) -> Value {
+        let flags = MemFlagsData::trusted().with_readonly();
+        builder.ins().load(ty, flags, self.vmctx, (self.offset + field) as i32)
+    }
 }
 
 /// The stub that throws, `(vmctx, exception)`.

@@ -11,6 +11,24 @@ const DEFAULT_MAX_WASM_STACK: usize = 512 * 1024;
 type OnWarning = Box<dyn Fn(&str) + Send + Sync>;
 
 /// What an [`Engine`](crate::Engine) is made from.
+///
+/// # Examples
+///
+/// ```
+/// use std::sync::{Arc, Mutex};
+/// use wasmprof_engine::{Config, Engine, Error, Strategy};
+///
+/// let warnings = Arc::new(Mutex::new(Vec::new()));
+/// let heard = warnings.clone();
+/// let config = Config::new()
+///     .strategy(Strategy::Fast)
+///     .max_wasm_stack(1 << 20)
+///     .epoch_interruption(true)
+///     .on_warning(move |warning| heard.lock().unwrap().push(warning.to_owned()));
+/// let engine = Engine::new(config)?;
+/// assert!(warnings.lock().unwrap().is_empty());
+/// # Ok::<(), Error>(())
+/// ```
 pub struct Config {
     pub(crate) options: Options,
     pub(crate) max_wasm_stack: usize,
@@ -65,6 +83,14 @@ impl Config {
         self
     }
 
+    /// Has relaxed operators give the same results on every processor, those
+    /// that the specification calls deterministic, rather than what is fastest
+    /// on this one.
+    pub fn relaxed_simd_deterministic(mut self, deterministic: bool) -> Self {
+        self.options.relaxed_simd_deterministic = deterministic;
+        self
+    }
+
     /// Whether memories with pages of 64 KiB reserve more address space than
     /// they use, so that accesses need no checks (8 GiB for one with 32-bit
     /// indices), or only a small one (what it may grow to, 64 GiB at most, for
@@ -104,6 +130,18 @@ impl Config {
     }
 
     /// Tells these profilers of all code. May be called several times.
+    ///
+    /// ```no_run
+    /// # #[cfg(feature = "profiling")] {
+    /// use wasmprof_engine::{Config, Engine, agents};
+    ///
+    /// // Now `perf record` and `perf report` know the functions of modules: their
+    /// // names are in `/tmp/perf-PID.map`.
+    /// let perf = agents::from_names("perfmap")?;
+    /// let engine = Engine::new(Config::new().agents(perf))?;
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn agents(mut self, agents: impl IntoIterator<Item = Box<dyn ProfilingAgent>>) -> Self {
         self.agents.extend(agents);
         self

@@ -21,9 +21,46 @@
 //! # }
 //! ```
 //!
-//! [`Config`] chooses how code is compiled and which profiling agents are told
-//! of it; everything that runs is in [`wasmprof_runtime`], whose items are here
-//! too; programs get their files and arguments from [`wasi`].
+//! # A short tour
+//!
+//! Who knows wasmtime knows the words. An [`Engine`] is made from a [`Config`],
+//! compiles [`Module`]s, and is shared by all threads. A [`Store`] has everything
+//! that programs have while they run, and data of the embedder's; it is used by
+//! one thread at a time and ends with all that is in it. [`Instance`], [`Func`],
+//! [`Memory`], [`Table`] and [`Global`] are handles to what is in a store, which
+//! is passed wherever they are used: a handle used with another store panics.
+//!
+//! **Functions of the host** are closures. [`Linker::func_wrap`] and
+//! [`Func::wrap`] take their types from Rust, and compiled code calls them
+//! directly. Before its parameters a closure may take a [`Caller`], through which
+//! it gets at the store's data and at the memory of whoever calls.
+//!
+//! **Errors** are one type, [`Error`]. A program that fails has a [`Trap`] with a
+//! [`Backtrace`], or what a host function returned, which
+//! [`Error::downcast_ref`] gives back by its type. Panics of host functions go on
+//! where the program was called.
+//!
+//! **Limits.** [`Store::limiter`] says how much memory a program may have,
+//! [`Config::max_wasm_stack`] how much stack, and
+//! [`Store::set_epoch_deadline`] for how long it may run.
+//!
+//! **Profilers** see the functions of a module by their names when the agents in
+//! [`agents`] are put into the [`Config`]. Nothing else needs to be done, and
+//! without them nothing is written.
+//!
+//! **Programs** that want files, clocks and arguments get them from [`wasi`].
+//!
+//! The folder `examples` of the repository has two whole embedders, a host of
+//! plugins and one that profiles them.
+//!
+//! # Cargo features
+//!
+//! All are on by default.
+//!
+//! - `anyhow`: host functions may return `anyhow::Error`, of which nothing is
+//!   lost.
+//! - `profiling`: the agents.
+//! - `wat`: modules may be given as text.
 
 #![deny(unsafe_code)]
 
@@ -33,12 +70,10 @@ mod engine;
 pub use config::Config;
 pub use wasmprof_compile::Strategy;
 pub use wasmprof_image::{AgentError, LoadedImage, ProfilingAgent};
-/// Why something was not done.
-pub use wasmprof_runtime::Error;
 pub use wasmprof_runtime::{
-    AsContext, AsContextMut, Backtrace, BoxError, Caller, Engine, Exception, ExnRef, ExportType,
-    Extern, ExternRef, ExternType, Frame, Func, FuncType, Global, GlobalType, HeapType, HostResult,
-    ImportType, IndexType, Instance, IntoFunc, LimitError, LinkError, Linker, Memory,
+    AsContext, AsContextMut, Backtrace, BoxError, Caller, Engine, Error, Exception, ExnRef,
+    ExportType, Extern, ExternRef, ExternType, Frame, Func, FuncType, Global, GlobalType, HeapType,
+    HostResult, ImportType, IndexType, Instance, IntoFunc, LimitError, LinkError, Linker, Memory,
     MemoryAccessError, MemoryType, Module, RefType, ResourceLimiter, SharedMemory, Store,
     StoreLimits, StoreLimitsBuilder, StoreMut, StoreRef, Table, TableType, Tag, Trap, TrapCode,
     TypeId, TypedFunc, UpdateDeadline, V128, Val, ValType, WaitResult, WasmParams, WasmResults,

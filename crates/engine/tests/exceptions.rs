@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use wasmprof_engine::{
     Caller, Config, Engine, Error, Exception, ExnRef, Extern, Func, FuncType, Instance, Linker,
-    Module, Store, Strategy, Tag, TrapCode, Val, ValType,
+    Module, ResourceLimiter, Store, Strategy, Tag, TrapCode, Val, ValType,
 };
 
 /// An engine of each strategy.
@@ -332,5 +332,51 @@ fn a_dynamic_host_function_throws_into_a_block_that_catches() {
         let run = instance.get_typed_func::<i32, i32>(&mut store, "run").unwrap();
         assert_eq!(run.call(&mut store, 0).unwrap(), 100);
         assert_eq!(run.call(&mut store, 3).unwrap(), 3);
+    }
+}
+
+/// A program cannot catch what ends it: the callback of an epoch and a limiter
+/// are no host functions that it calls.
+#[test]
+fn what_ends_a_program_is_not_caught() {
+    struct Refusing(Option<Exception>);
+    impl ResourceLimiter for Refusing {
+        fn memory_growing(&mut self, _: usize, _: usize, _: Option<usize>) -> Result<bool, Error> {
+            self.0.clone().map_or(Ok(true), |exception| Err(exception.into()))
+        }
+        fn table_growing(&mut self, _: usize, _: usize, _: Option<usize>) -> Result<bool, Error> {
+            self.0.clone().map_or(Ok(true), |exception| Err(exception.into()))
+        }
+    }
+
+    for strategy in [Strategy::Optimized, Strategy::Fast] {
+        let engine = Engine::new(Config::new().strategy(strategy).epoch_interruption(true));
+        let engine = engine.expect("an engine");
+        let module = Module::new(
+            &engine,
+            r#"(module
+                (memory 1) (table 1 funcref)
+                (func $loops (loop (br 0)))
+                (func $grows (drop (memory.grow (i32.const 1))))
+                (func $grows_table (drop (table.grow (ref.null func) (i32.const 1))))
+                (func (export "loops") (block $all (try_table (catch_all $all) (call $loops))))
+                (func (export "grows") (block $all (try_table (catch_all $all) (call $grows))))
+                (func (export "grows_table")
+                    (block $all (try_table (catch_all $all) (call $grows_table)))))"#,
+        )
+        .unwrap();
+        let mut store = Store::new(&engine, Refusing(None));
+        store.limiter(|refusing| refusing);
+        let instance = Instance::new(&mut store, &module, &[]).unwrap();
+        let tag = Tag::new(&mut store, &i32_tag());
+        let thrown = Exception::new(&mut store, tag, [Val::I32(7)]).unwrap();
+        store.data_mut().0 = Some(thrown.clone());
+        store.epoch_deadline_callback(move |_| Err(thrown.clone().into()));
+        for (name, deadline) in [("loops", 0), ("grows", 1), ("grows_table", 1)] {
+            store.set_epoch_deadline(deadline);
+            let run = instance.get_typed_func::<(), ()>(&mut store, name).unwrap();
+            let ended = exception(run.call(&mut store, ()));
+            assert_eq!(ended.values()[0].i32(), Some(7), "{name}");
+        }
     }
 }

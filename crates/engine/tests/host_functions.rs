@@ -125,3 +125,49 @@ fn functions_and_closures_are_wrapped_alike() -> Result<(), Error> {
     }
     Ok(())
 }
+
+/// References that are never null need no `Option`, in types that say so.
+#[test]
+fn references_without_null_are_passed_as_they_are() -> Result<(), Error> {
+    let wat = r#"(module
+        (import "" "call" (func $call (param (ref func) i32) (result i32)))
+        (import "" "pick" (func $pick (param i32) (result (ref func))))
+        (import "" "both" (func $both (param (ref extern)) (result (ref extern) (ref func))))
+        (elem declare func $triple)
+        (func $triple (param i32) (result i32) (i32.mul (local.get 0) (i32.const 3)))
+        (func (export "call") (param i32) (result i32)
+            (call $call (ref.func $triple) (local.get 0)))
+        (func (export "pick") (param i32) (result (ref func)) (call $pick (local.get 0)))
+        (func (export "both") (param (ref extern)) (result (ref extern) (ref func))
+            (call $both (local.get 0))))"#;
+    for strategy in [Strategy::Optimized, Strategy::Fast] {
+        let engine = Engine::new(Config::new().strategy(strategy))?;
+        let module = Module::new(&engine, wat)?;
+        let mut store = Store::new(&engine, ());
+        let double = Func::wrap(&mut store, |x: i32| x * 2)?;
+        let mut linker = Linker::new(&engine);
+        linker.func_wrap("", "call", |mut caller: Caller<'_, ()>, func: Func, x: i32| {
+            func.typed::<i32, i32>(&caller)?.call(&mut caller, x)
+        })?;
+        linker.func_wrap("", "pick", move |x: i32| -> Result<Func, Trap> {
+            if x == 0 { Err(Trap::new(TrapCode::Unreachable)) } else { Ok(double) }
+        })?;
+        linker.func_wrap("", "both", move |it: ExternRef| (it, double))?;
+        let instance = linker.instantiate(&mut store, &module)?;
+
+        let call = instance.get_typed_func::<i32, i32>(&mut store, "call")?;
+        assert_eq!(call.call(&mut store, 5)?, 15);
+        let pick = instance.get_typed_func::<i32, Func>(&mut store, "pick")?;
+        let picked = pick.call(&mut store, 1)?;
+        assert_eq!(picked.typed::<i32, i32>(&store)?.call(&mut store, 4)?, 8);
+        assert!(pick.call(&mut store, 0).is_err());
+        let both = instance.get_typed_func::<ExternRef, (ExternRef, Func)>(&mut store, "both")?;
+        let text = ExternRef::new(&mut store, "a text");
+        let (text, func) = both.call(&mut store, text)?;
+        assert_eq!(text.data(&store).downcast_ref(), Some(&"a text"));
+        assert_eq!(func.typed::<i32, i32>(&store)?.call(&mut store, 3)?, 6);
+        // They are other types than those with null.
+        assert!(instance.get_typed_func::<i32, Option<Func>>(&mut store, "pick").is_err());
+    }
+    Ok(())
+}

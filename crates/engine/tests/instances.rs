@@ -289,3 +289,25 @@ fn types_are_compared_across_modules() {
         }
     }
 }
+
+/// Initial contents of 64 KiB and more are mapped from a file, most of which may
+/// be a hole: larger than what the system has, it takes no more than its bytes.
+#[test]
+fn initial_contents_may_be_far_apart() {
+    for engine in engines() {
+        let (pages, last) = (1_u64 << 24, (1_u64 << 40) - 8);
+        let many = "x".repeat(70_000);
+        let module = format!(
+            r#"(module
+                (memory i64 {pages})
+                (data (i64.const 0) "{many}")
+                (data (i64.const {last}) "abcdefgh")
+                (func (export "last") (result i64) (i64.load (i64.const {last}))))"#
+        );
+        let module = Module::new(&engine, module).unwrap();
+        let mut store = Store::new(&engine, ());
+        let instance = Instance::new(&mut store, &module, &[]).unwrap();
+        let last = instance.get_typed_func::<(), u64>(&mut store, "last").unwrap();
+        assert_eq!(last.call(&mut store, ()).unwrap().to_le_bytes(), *b"abcdefgh");
+    }
+}

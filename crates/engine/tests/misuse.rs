@@ -27,6 +27,9 @@ struct Things {
     table: Table,
     global: Global,
     reference: ExternRef,
+    tag: Tag,
+    exception: Exception,
+    thrown: ExnRef,
 }
 
 impl Things {
@@ -43,7 +46,12 @@ impl Things {
         let mut store = Store::new(engine, 0);
         let instance = Instance::new(&mut store, &module, &[]).expect("no imports");
         let func = instance.get_func(&mut store, "f").expect("exported");
+        let tag = Tag::new(&mut store, &FuncType::new([ValType::FUNCREF], []));
+        let exception = Exception::new(&mut store, tag, [func.into()]).expect("its values");
         Things {
+            tag,
+            thrown: ExnRef::new(&mut store, exception.clone()),
+            exception,
             engine: engine.clone(),
             instance,
             func,
@@ -132,6 +140,20 @@ things_of_another_store! {
     };
     a_reference_is_not_looked_into: |theirs, ours| theirs.reference.data(&ours.store);
 
+    a_tag_is_not_asked_for_its_type: |theirs, ours| theirs.tag.ty(&ours.store);
+    an_exception_is_not_made_by_it:
+        |theirs, ours| Exception::new(&mut ours.store, theirs.tag, [Val::FuncRef(None)]);
+    an_exception_does_not_carry_it:
+        |theirs, ours| Exception::new(&mut ours.store, ours.tag, [theirs.func.into()]);
+    an_exception_is_not_referred_to:
+        |theirs, ours| ExnRef::new(&mut ours.store, theirs.exception.clone());
+    an_exception_is_not_asked_for_its_tag: |theirs, ours| theirs.thrown.tag(&ours.store);
+    an_exception_is_not_looked_into: |theirs, ours| theirs.thrown.values(&mut ours.store);
+    a_tag_is_not_imported: |theirs, ours| {
+        let module = importer(&ours.engine, "(tag (param funcref))");
+        Instance::new(&mut ours.store, &module, &[theirs.tag.into()])
+    };
+
     a_memory_is_not_asked_for_its_type: |theirs, ours| theirs.memory.ty(&ours.store);
     a_memory_is_not_asked_for_its_size: |theirs, ours| theirs.memory.size(&ours.store);
     a_memory_is_not_asked_for_its_bytes: |theirs, ours| theirs.memory.data_size(&ours.store);
@@ -181,6 +203,10 @@ things_of_another_store! {
         |theirs, ours| theirs.instance.get_table(&mut ours.store, "t");
     an_instance_is_not_asked_for_a_global:
         |theirs, ours| theirs.instance.get_global(&mut ours.store, "g");
+    an_instance_is_not_asked_for_a_tag:
+        |theirs, ours| theirs.instance.get_tag(&mut ours.store, "tag");
+    an_instance_is_not_asked_for_a_shared_memory:
+        |theirs, ours| theirs.instance.get_shared_memory(&mut ours.store, "m");
     an_instance_is_not_asked_for_a_typed_function:
         |theirs, ours| theirs.instance.get_typed_func::<i32, i32>(&mut ours.store, "f");
     an_instance_is_not_named:
@@ -273,6 +299,54 @@ fn references_know_their_store() {
     assert!(!Val::from(theirs.func).belongs_to(&ours.store));
     assert!(!Val::from(theirs.reference).belongs_to(&ours.store));
     assert!(Val::FuncRef(None).belongs_to(&ours.store) && Val::I32(1).belongs_to(&ours.store));
+}
+
+/// An exception of another store cannot be thrown here, not even into a clause
+/// for all; it goes out as the error that it is. So does that of a call into
+/// another store.
+#[test]
+fn an_exception_of_another_store_is_not_caught() -> Result<(), Error> {
+    let engine = engine();
+    let wat = r#"(module
+        (import "" "host" (func $host))
+        (tag $t (export "t"))
+        (func (export "throw") (throw $t))
+        (func (export "catch") (result i32)
+            (block $caught (try_table (catch_all $caught) (call $host)) (return (i32.const 0)))
+            (i32.const 1)))"#;
+    let module = Module::new(&engine, wat)?;
+    let nothing = Linker::<()>::new(&engine);
+    let instantiate = |linker: &Linker<()>| -> Result<_, Error> {
+        let mut store = Store::new(&engine, ());
+        let instance = linker.instantiate(&mut store, &module)?;
+        Ok((store, instance))
+    };
+    assert!(instantiate(&nothing).is_err(), "there is no host function yet");
+
+    let mut inner_linker = Linker::new(&engine);
+    inner_linker.func_wrap("", "host", || {})?;
+    let (mut inner, instance) = instantiate(&inner_linker)?;
+    let throw = instance.get_typed_func::<(), ()>(&mut inner, "throw")?;
+    let kept = throw.call(&mut inner, ()).unwrap_err();
+    let kept = kept.downcast_ref::<Exception>().expect("an exception").clone();
+    let inner = Mutex::new(inner);
+    let calls = AtomicUsize::new(0);
+
+    let mut linker = Linker::new(&engine);
+    linker.func_wrap("", "host", move || -> Result<(), Error> {
+        match calls.fetch_add(1, Ordering::Relaxed) {
+            0 => throw.call(&mut *inner.lock().expect("nobody panics"), ()),
+            1 => Err(kept.clone().into()),
+            _ => Err(Error::new(kept.clone())),
+        }
+    })?;
+    let (mut outer, instance) = instantiate(&linker)?;
+    let catch = instance.get_typed_func::<(), i32>(&mut outer, "catch")?;
+    for _ in 0..3 {
+        let error = catch.call(&mut outer, ()).unwrap_err();
+        assert!(matches!(error, Error::Exception(_)), "{error}");
+    }
+    Ok(())
 }
 
 /// What is left of a store that is gone is like something of another one.

@@ -518,3 +518,153 @@ fn nans_are_canonical_if_wanted() -> Result<(), Error> {
     }
     Ok(())
 }
+
+/// Relaxed operators where processors differ: the same everywhere if wanted,
+/// and what the operators give that they relax.
+#[test]
+fn relaxed_operators_are_deterministic_if_wanted() -> Result<(), Error> {
+    const TINY: f32 = 1.0 / (1 << 12) as f32;
+    const NAN: u32 = 0x7fc0_0000;
+    let cases: Vec<(&str, [V128; 3], V128)> = vec![
+        (
+            "i8x16.relaxed_swizzle",
+            [V128::from([7u8; 16]), V128::from([16u8; 16]), 0.into()],
+            V128::from(0),
+        ),
+        (
+            "i32x4.relaxed_trunc_f32x4_s",
+            [V128::from([f32::NAN, 3e9, -3e9, 1.5]), 0.into(), 0.into()],
+            V128::from([0, i32::MAX, i32::MIN, 1]),
+        ),
+        (
+            "i32x4.relaxed_trunc_f32x4_u",
+            [V128::from([f32::NAN, 5e9, -3.0, 3e9]), 0.into(), 0.into()],
+            V128::from([0, u32::MAX, 0, 3_000_000_000]),
+        ),
+        (
+            "i32x4.relaxed_trunc_f64x2_s_zero",
+            [V128::from([f64::NAN, 3e9]), 0.into(), 0.into()],
+            V128::from([0, i32::MAX, 0, 0]),
+        ),
+        (
+            "i32x4.relaxed_trunc_f64x2_u_zero",
+            [V128::from([-1.0, 5e9]), 0.into(), 0.into()],
+            V128::from([0, u32::MAX, 0, 0]),
+        ),
+        // Rounded once: the square of the small part is not lost.
+        (
+            "f32x4.relaxed_madd",
+            [
+                V128::from([1.0 + TINY; 4]),
+                V128::from([1.0 + TINY; 4]),
+                V128::from([-1.0 - 2.0 * TINY; 4]),
+            ],
+            V128::from([TINY * TINY; 4]),
+        ),
+        (
+            "f32x4.relaxed_nmadd",
+            [
+                V128::from([1.0 + TINY; 4]),
+                V128::from([1.0 + TINY; 4]),
+                V128::from([1.0 + 2.0 * TINY; 4]),
+            ],
+            V128::from([-TINY * TINY; 4]),
+        ),
+        (
+            "f64x2.relaxed_madd",
+            [
+                V128::from([1.0 + f64::EPSILON; 2]),
+                V128::from([1.0 + f64::EPSILON; 2]),
+                V128::from([-1.0 - 2.0 * f64::EPSILON; 2]),
+            ],
+            V128::from([f64::EPSILON * f64::EPSILON; 2]),
+        ),
+        (
+            "f64x2.relaxed_nmadd",
+            [
+                V128::from([1.0 + f64::EPSILON; 2]),
+                V128::from([1.0 + f64::EPSILON; 2]),
+                V128::from([1.0 + 2.0 * f64::EPSILON; 2]),
+            ],
+            V128::from([-f64::EPSILON * f64::EPSILON; 2]),
+        ),
+        (
+            "i8x16.relaxed_laneselect",
+            [V128::from([0x12u8; 16]), V128::from([0x34u8; 16]), V128::from([0xf0u8; 16])],
+            V128::from([0x14u8; 16]),
+        ),
+        (
+            "i64x2.relaxed_laneselect",
+            [V128::from([0x12u64; 2]), V128::from([0x34u64; 2]), V128::from([0xf0u64; 2])],
+            V128::from([0x14u64; 2]),
+        ),
+        (
+            "f32x4.relaxed_min",
+            [
+                V128::from([0.0f32, -0.0, f32::NAN, 1.0]),
+                V128::from([-0.0f32, 0.0, 1.0, f32::NAN]),
+                0.into(),
+            ],
+            V128::from([1 << 31, 1 << 31, NAN, NAN]),
+        ),
+        (
+            "f32x4.relaxed_max",
+            [
+                V128::from([0.0f32, -0.0, f32::NAN, 1.0]),
+                V128::from([-0.0f32, 0.0, 1.0, f32::NAN]),
+                0.into(),
+            ],
+            V128::from([0, 0, NAN, NAN]),
+        ),
+        (
+            "f64x2.relaxed_min",
+            [V128::from([0.0, f64::NAN]), V128::from([-0.0, 1.0]), 0.into()],
+            V128::from([1 << 63, 0x7ff8_0000_0000_0000u64]),
+        ),
+        (
+            "i16x8.relaxed_q15mulr_s",
+            [V128::from([i16::MIN; 8]), V128::from([i16::MIN; 8]), 0.into()],
+            V128::from([i16::MAX; 8]),
+        ),
+        (
+            "i16x8.relaxed_dot_i8x16_i7x16_s",
+            [V128::from([-128i8; 16]), V128::from([-127i8; 16]), 0.into()],
+            V128::from([2 * 128 * 127i16; 8]),
+        ),
+        (
+            "i32x4.relaxed_dot_i8x16_i7x16_add_s",
+            [V128::from([-128i8; 16]), V128::from([-128i8; 16]), V128::from([1; 4])],
+            V128::from([4 * 128 * 128 + 1; 4]),
+        ),
+    ];
+    let mut wat = String::from("(module");
+    for (name, ..) in &cases {
+        let count = match *name {
+            name if name.contains("trunc") => 1,
+            name if ["madd", "select", "add_s"].iter().any(|part| name.contains(part)) => 3,
+            _ => 2,
+        };
+        let operands: String = (0..count).map(|local| format!("(local.get {local})")).collect();
+        wat.push_str(&format!(
+            "(func (export \"{name}\") (param v128 v128 v128) (result v128) ({name} {operands}))"
+        ));
+    }
+    wat.push(')');
+    for (strategy, native) in [
+        (Strategy::Optimized, true),
+        (Strategy::Optimized, false),
+        (Strategy::Fast, true),
+        (Strategy::Fast, false),
+    ] {
+        let config = Config::new().relaxed_simd_deterministic(true).canonicalize_nans(true);
+        let engine = Engine::new(config.native_features(native).strategy(strategy))?;
+        let module = Module::new(&engine, &wat)?;
+        let mut store = Store::new(&engine, ());
+        let instance = Instance::new(&mut store, &module, &[])?;
+        for (name, [a, b, c], expected) in &cases {
+            let f = instance.get_typed_func::<(V128, V128, V128), V128>(&mut store, name)?;
+            assert_eq!(f.call(&mut store, (*a, *b, *c))?, *expected, "{name}, {native}");
+        }
+    }
+    Ok(())
+}

@@ -302,6 +302,10 @@ builtins! {
     /// `i8x16.shuffle`, likewise: two vectors, and for each byte of the result
     /// its position in both, below 32.
     I8x16Shuffle(V128 V128 V128) -> V128;
+    /// `f32x4.relaxed_madd` rounded once, likewise.
+    F32x4Fma(V128 V128 V128) -> V128;
+    /// `f64x2.relaxed_madd` rounded once, likewise.
+    F64x2Fma(V128 V128 V128) -> V128;
 }
 
 /// Offsets into the vmctx of the instances of one module.

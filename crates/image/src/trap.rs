@@ -8,7 +8,27 @@ macro_rules! trap_codes {
         /// Why a WebAssembly program trapped.
         ///
         /// `Display` gives the words of the specification's test suite. The
-        /// values are what compiled code and the runtime exchange.
+        /// values are what compiled code and the runtime exchange. A host
+        /// function may return one as its error.
+        ///
+        /// # Examples
+        ///
+        /// ```
+        /// use wasmprof_engine::*;
+        ///
+        /// let engine = Engine::new(Config::new())?;
+        /// let mut store = Store::new(&engine, ());
+        /// let check = Func::wrap(&mut store, |index: u32| match index {
+        ///     0..10 => Ok(index * 8),
+        ///     _ => Err(TrapCode::TableOutOfBounds),
+        /// })?;
+        /// let check = check.typed::<u32, u32>(&store)?;
+        /// assert_eq!(check.call(&mut store, 9)?, 72);
+        /// let error = check.call(&mut store, 10).unwrap_err();
+        /// assert_eq!(error.trap().map(|trap| trap.code), Some(TrapCode::TableOutOfBounds));
+        /// assert_eq!(error.to_string(), "wasm trap: out of bounds table access");
+        /// # Ok::<(), Error>(())
+        /// ```
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[repr(u8)]
         pub enum TrapCode {

@@ -195,13 +195,17 @@ pub(crate) unsafe fn raise_trap(store: *mut StoreContext, code: TrapCode) -> ! {
     }
 }
 
-/// How a host function failed.
+/// How a host function failed, or what else of the embedder's was called.
 pub(crate) enum Failure {
+    /// An error; an exception is thrown where the function was called.
     Error(BoxError),
+    /// What the program ends with, even if it is an exception: it comes where
+    /// nothing in WebAssembly throws.
+    End(BoxError),
     Panic(Box<dyn std::any::Any + Send>),
 }
 
-/// Raises the failure of a host function.
+/// Raises a failure.
 ///
 /// # Safety
 ///
@@ -314,7 +318,8 @@ unsafe fn leave_trap(store: *mut StoreContext, code: TrapCode, at: Option<(usize
     }
 }
 
-/// Leaves a failure in the store, or returns the exception to throw.
+/// Leaves a failure in the store, or returns the exception to throw. One of
+/// another store, which nothing here could catch, is an error like any other.
 #[inline(never)]
 unsafe fn leave_failure(
     store: *mut StoreContext,
@@ -324,9 +329,8 @@ unsafe fn leave_failure(
     unsafe {
         let pending = match failure {
             Failure::Panic(payload) => Pending::Panic(payload),
+            Failure::End(error) => Pending::Error(error_of(error, || backtrace(store, None))),
             Failure::Error(error) => match error_of(error, || backtrace(store, None)) {
-                // Nothing here catches what another store has thrown: it goes to the
-                // embedder as it came.
                 Error::Exception(exception)
                     if exception.tag().store_id() == (*store.cast::<StoreOpaque>()).id =>
                 {

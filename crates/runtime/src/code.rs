@@ -2,7 +2,10 @@
 //!
 //! Loaded images are listed in one process-wide snapshot: an immutable sorted
 //! array behind an atomic pointer. Signal handlers read it without locking;
-//! whoever replaces it waits until no reader is left before freeing the old one.
+//! whoever replaces it waits until no reader of the old one is left before
+//! freeing it. Readers are counted by generation, so that those who come later
+//! are not waited for: in a process that throws on many threads there is always
+//! one who reads.
 
 use crate::sys::mmap::Mmap;
 use std::fmt;
@@ -96,7 +99,10 @@ impl Listed {
 }
 
 static SNAPSHOT: AtomicPtr<Vec<Listed>> = AtomicPtr::new(std::ptr::null_mut());
-static READERS: AtomicUsize = AtomicUsize::new(0);
+/// How many snapshots have been replaced.
+static GENERATION: AtomicUsize = AtomicUsize::new(0);
+/// The readers that have come in an even generation, and in an odd one.
+static READERS: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
 static WRITER: Mutex<()> = Mutex::new(());
 
 /// Replaces the snapshot by a changed copy.
@@ -108,9 +114,11 @@ fn publish(change: impl FnOnce(&mut Vec<Listed>)) {
     change(&mut list);
     list.sort_unstable_by_key(|listed| listed.start);
     SNAPSHOT.store(Box::into_raw(Box::new(list)), Ordering::SeqCst);
-    // A reader counts itself before it loads the pointer: once none is counted,
-    // every later one loads the new pointer.
-    while READERS.load(Ordering::SeqCst) != 0 {
+    // Readers of the generation that ends here may have the old pointer. Those
+    // of the one before have been waited for when it ended; those of the next
+    // one load the new pointer.
+    let ending = GENERATION.fetch_add(1, Ordering::SeqCst);
+    while READERS[ending % 2].load(Ordering::SeqCst) != 0 {
         std::thread::yield_now();
     }
     if !old.is_null() {
@@ -122,7 +130,7 @@ fn publish(change: impl FnOnce(&mut Vec<Listed>)) {
 /// Calls `read` with the code at `pc` and the offset in it. Safe in a signal
 /// handler, if `read` is.
 fn with_code_at<R>(pc: Pc, read: impl FnOnce(*const Code, CodeOffset) -> R) -> Option<R> {
-    READERS.fetch_add(1, Ordering::SeqCst);
+    let readers = start_reading();
     // SAFETY: a snapshot is not freed while a reader is counted.
     let list = unsafe { SNAPSHOT.load(Ordering::SeqCst).as_ref() };
     let found = list.and_then(|list| {
@@ -130,8 +138,22 @@ fn with_code_at<R>(pc: Pc, read: impl FnOnce(*const Code, CodeOffset) -> R) -> O
         let listed = list.get(after.checked_sub(1)?)?;
         (pc.0 < listed.end).then(|| read(listed.code, CodeOffset((pc.0 - listed.start) as u32)))
     });
-    READERS.fetch_sub(1, Ordering::SeqCst);
+    readers.fetch_sub(1, Ordering::SeqCst);
     found
+}
+
+/// Counts a reader, who must take itself off the count that is returned.
+fn start_reading() -> &'static AtomicUsize {
+    loop {
+        let generation = GENERATION.load(Ordering::SeqCst);
+        let readers = &READERS[generation % 2];
+        readers.fetch_add(1, Ordering::SeqCst);
+        // If the generation has ended meanwhile, nobody may be waiting for it.
+        if GENERATION.load(Ordering::SeqCst) == generation {
+            return readers;
+        }
+        readers.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 /// Why the instruction at `pc` traps, if it is one of compiled code that may.

@@ -2,7 +2,7 @@
 
 use crate::code::Code;
 use crate::error::resource;
-use crate::sys::signals;
+use crate::sys::{reservation, signals};
 use crate::{BoxError, Error};
 use std::fmt;
 use std::sync::Arc;
@@ -70,6 +70,30 @@ impl EngineConfig for RuntimeConfig {
 
 /// Compiles modules and holds what all stores share. Cloning gives a handle to
 /// the same one.
+///
+/// A program has one for each way in which it wants modules compiled, which is
+/// mostly one. Several do not get in each other's way.
+///
+/// # Examples
+///
+/// ```
+/// use wasmprof_engine::*;
+///
+/// let engine = Engine::new(Config::new().strategy(Strategy::Fast))?;
+/// let module = Module::new(&engine, r#"(module (func (export "f") (result i32) (i32.const 7)))"#)?;
+/// std::thread::scope(|scope| {
+///     for _ in 0..4 {
+///         scope.spawn(|| {
+///             let mut store = Store::new(&engine, ());
+///             let instance = Instance::new(&mut store, &module, &[])?;
+///             let f = instance.get_typed_func::<(), i32>(&mut store, "f")?;
+///             assert_eq!(f.call(&mut store, ())?, 7);
+///             Ok::<(), Error>(())
+///         });
+///     }
+/// });
+/// # Ok::<(), Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Engine {
     inner: Arc<Inner>,
@@ -84,6 +108,13 @@ struct Inner {
     stubs: TypeMap<Stubs>,
     /// How often the epoch was incremented; compiled code reads it.
     epoch: AtomicU64,
+}
+
+impl Drop for Inner {
+    /// What memories of the engine have left is not kept for nobody.
+    fn drop(&mut self) {
+        reservation::release_all();
+    }
 }
 
 /// Addresses of the stubs for a type, and what keeps them mapped.

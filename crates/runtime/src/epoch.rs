@@ -6,7 +6,7 @@
 //! [`deadline_reached`]. Who counts, and how often, is left to the embedder.
 
 use crate::call::Failure;
-use crate::host::settle;
+use crate::host::settle_or_end;
 use crate::store::{Store, StoreInner, StoreMut, StoreOpaque};
 use crate::vm::{StoreContext, VmctxHead};
 use crate::{BoxError, Error};
@@ -79,7 +79,8 @@ impl<T> Store<T> {
 
     /// Calls `callback` on the thread of the program when the deadline is
     /// reached. It says how long the program may run on, or by which error it is
-    /// stopped; a panic goes on at the call into the store.
+    /// stopped, which no program catches, not even if it is an exception; a panic
+    /// goes on at the call into the store.
     ///
     /// Programs that it runs in this store itself are not given another
     /// callback when they reach the deadline: they trap.
@@ -148,7 +149,7 @@ pub(crate) unsafe fn deadline_reached(vmctx: *mut VmctxHead) {
     // whoever entered it, and is waiting for this call. Nothing is left to drop.
     unsafe {
         let store = (*vmctx).store.cast::<StoreOpaque>();
-        settle(vmctx, catch_unwind(AssertUnwindSafe(|| reached(store))))
+        settle_or_end(vmctx, catch_unwind(AssertUnwindSafe(|| reached(store))))
     }
 }
 
@@ -179,7 +180,7 @@ pub(crate) unsafe fn check(store: *mut StoreContext) -> Result<(), Failure> {
         catch_unwind(AssertUnwindSafe(|| reached(store)))
     };
     match outcome {
-        Ok(answer) => answer.map_err(Failure::Error),
+        Ok(answer) => answer.map_err(Failure::End),
         Err(payload) => Err(Failure::Panic(payload)),
     }
 }

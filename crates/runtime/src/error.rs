@@ -12,6 +12,37 @@ use wasmprof_module::{ExternType, FuncIndex, FuncType, MemoryType, ValType};
 pub type BoxError = Box<dyn std::error::Error + Send + Sync + 'static>;
 
 /// Why something that an embedder asked for was not done.
+///
+/// It is an error in the sense of the standard library, with which `?` makes an
+/// `anyhow::Error` of it.
+///
+/// # Examples
+///
+/// ```
+/// use wasmprof_engine::*;
+///
+/// let engine = Engine::new(Config::new())?;
+/// // What is wrong with a module, and where.
+/// let error = Module::new(&engine, "(module (func (drop)))").unwrap_err();
+/// assert!(error.to_string().contains("(at byte 0x17)"), "{error}");
+///
+/// // What a program ended by: a trap, ...
+/// let mut store = Store::new(&engine, ());
+/// let wat = r#"(module (import "" "" (func $host))
+///     (func (export "trap") (unreachable)) (func (export "fail") (call $host)))"#;
+/// let host = Func::wrap(&mut store, || Err::<(), _>(std::fmt::Error))?;
+/// let instance = Instance::new(&mut store, &Module::new(&engine, wat)?, &[host.into()])?;
+/// let trap = instance.get_typed_func::<(), ()>(&mut store, "trap")?;
+/// let error = trap.call(&mut store, ()).unwrap_err();
+/// assert_eq!(error.trap().map(|trap| trap.code), Some(TrapCode::Unreachable));
+///
+/// // ... or an error of a host function, by its type.
+/// let fail = instance.get_typed_func::<(), ()>(&mut store, "fail")?;
+/// let error = fail.call(&mut store, ()).unwrap_err();
+/// assert_eq!(error.downcast_ref::<std::fmt::Error>(), Some(&std::fmt::Error));
+/// assert_eq!(error.downcast::<std::fmt::Error>()?, std::fmt::Error);
+/// # Ok::<(), Error>(())
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
@@ -387,7 +418,25 @@ impl fmt::Display for MemoryAccessError {
 
 impl std::error::Error for MemoryAccessError {}
 
-/// A trap: the program did what the specification gives no meaning to.
+/// A trap: the program did what the specification gives no meaning to, or a host
+/// function said that it did.
+///
+/// # Examples
+///
+/// ```
+/// use wasmprof_engine::*;
+///
+/// let engine = Engine::new(Config::new())?;
+/// let mut store = Store::new(&engine, ());
+/// let root = Func::wrap(&mut store, |x: f64| {
+///     if x < 0.0 { Err(Trap::new(TrapCode::InvalidConversionToInteger)) } else { Ok(x.sqrt()) }
+/// })?;
+/// let root = root.typed::<f64, f64>(&store)?;
+/// assert_eq!(root.call(&mut store, 9.0)?, 3.0);
+/// let error = root.call(&mut store, -1.0).unwrap_err();
+/// assert_eq!(error.to_string(), "wasm trap: invalid conversion to integer");
+/// # Ok::<(), Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Trap {
     /// Why.
@@ -411,13 +460,39 @@ impl fmt::Display for Trap {
 
 impl std::error::Error for Trap {}
 
-/// The WebAssembly functions that were running, innermost first.
+/// The WebAssembly functions that were running, innermost first. Functions that
+/// have been left by a tail call are not among them, nor are host functions.
+///
+/// # Examples
+///
+/// ```
+/// use wasmprof_engine::*;
+///
+/// let engine = Engine::new(Config::new())?;
+/// let wat = r#"(module $example
+///     (func $inner (unreachable))
+///     (func $outer (export "run") (call $inner)))"#;
+/// let mut store = Store::new(&engine, ());
+/// let instance = Instance::new(&mut store, &Module::new(&engine, wat)?, &[])?;
+/// let run = instance.get_typed_func::<(), ()>(&mut store, "run")?;
+/// let error = run.call(&mut store, ()).unwrap_err();
+///
+/// let backtrace = error.backtrace().unwrap();
+/// let names: Vec<String> = backtrace.frames().iter().map(|frame| frame.function_name()).collect();
+/// assert_eq!(names, ["inner", "outer"]);
+/// // The offsets are those of the binary, as other tools count them.
+/// assert_eq!(backtrace.frames()[0].wasm_offset().unwrap().to_string(), "0x21");
+/// // For people, all at once.
+/// assert!(backtrace.to_string().contains("0:     0x21 - wasm!inner"));
+/// # Ok::<(), Error>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Backtrace {
     frames: Vec<Frame>,
 }
 
-/// A WebAssembly function that was running.
+/// A WebAssembly function that was running; see [`Backtrace`]. It is good for as
+/// long as it is kept, also when its module is gone.
 #[derive(Clone, Debug)]
 pub struct Frame {
     place: CodePlace,

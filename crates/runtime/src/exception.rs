@@ -8,7 +8,43 @@ use std::ptr::NonNull;
 use wasmprof_module::FuncType;
 
 /// An exception that nothing in WebAssembly has caught, or that a host
-/// function throws by returning it as its error.
+/// function throws by returning it as its error. In another store than its own
+/// nothing catches it: there it ends the program, as errors do.
+///
+/// # Examples
+///
+/// ```
+/// use wasmprof_engine::*;
+///
+/// let engine = Engine::new(Config::new())?;
+/// let wat = r#"(module
+///     (import "host" "failed" (tag $failed (param i32)))
+///     (import "host" "open" (func $open (param i32)))
+///     ;; The code that the host failed with, or 0.
+///     (func (export "try") (param i32) (result i32)
+///         (block $caught (result i32)
+///             (try_table (catch $failed $caught) (call $open (local.get 0)))
+///             (i32.const 0)))
+///     (func (export "fail") (param i32) (throw $failed (local.get 0))))"#;
+/// let module = Module::new(&engine, wat)?;
+/// let mut store = Store::new(&engine, ());
+/// let failed = Tag::new(&mut store, &FuncType::new([ValType::I32], []));
+/// // A host function throws ...
+/// let open = Func::wrap(&mut store, move |caller: Caller<'_, ()>, number: i32| match number {
+///     0 => Ok(()),
+///     _ => Err(Error::from(Exception::new(caller, failed, [Val::I32(number)])?)),
+/// })?;
+/// let instance = Instance::new(&mut store, &module, &[failed.into(), open.into()])?;
+/// let attempt = instance.get_typed_func::<i32, i32>(&mut store, "try")?;
+/// assert_eq!((attempt.call(&mut store, 0)?, attempt.call(&mut store, 7)?), (0, 7));
+///
+/// // ... and what nobody catches is an error.
+/// let fail = instance.get_typed_func::<i32, ()>(&mut store, "fail")?;
+/// let error = fail.call(&mut store, 5).unwrap_err();
+/// let exception = error.downcast_ref::<Exception>().unwrap();
+/// assert_eq!((exception.tag(), exception.values()[0].i32()), (failed, Some(5)));
+/// # Ok::<(), Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Exception {
     tag: Tag,

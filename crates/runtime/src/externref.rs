@@ -8,6 +8,29 @@ use std::sync::Arc;
 /// A value of the host that WebAssembly can hold but not look into.
 ///
 /// The value lives as long as the store.
+///
+/// # Examples
+///
+/// ```
+/// use wasmprof_engine::*;
+///
+/// let engine = Engine::new(Config::new())?;
+/// let wat = r#"(module
+///     (global $kept (mut externref) (ref.null extern))
+///     (func (export "keep") (param externref) (global.set $kept (local.get 0)))
+///     (func (export "kept") (result externref) (global.get $kept)))"#;
+/// let mut store = Store::new(&engine, ());
+/// let instance = Instance::new(&mut store, &Module::new(&engine, wat)?, &[])?;
+/// let keep = instance.get_typed_func::<Option<ExternRef>, ()>(&mut store, "keep")?;
+/// let kept = instance.get_typed_func::<(), Option<ExternRef>>(&mut store, "kept")?;
+///
+/// let handle = ExternRef::new(&mut store, String::from("a connection"));
+/// keep.call(&mut store, Some(handle))?;
+/// let handle = kept.call(&mut store, ())?.expect("not null");
+/// let value = handle.data(&store);
+/// assert_eq!(value.downcast_ref::<String>().unwrap(), "a connection");
+/// # Ok::<(), Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ExternRef {
     store: StoreId,
@@ -16,7 +39,7 @@ pub struct ExternRef {
 }
 
 impl ExternRef {
-    /// Puts a value into the store.
+    /// Puts a value into the store, where it stays.
     pub fn new(mut store: impl AsContextMut, value: impl Any + Send + Sync + 'static) -> ExternRef {
         let mut store = store.as_context_mut();
         let store = store.opaque();

@@ -8,7 +8,29 @@ use wasmprof_module::GlobalType;
 
 /// A global of a store.
 ///
-/// All methods panic if they are given another store.
+/// All methods panic if they are given another store, or something of one.
+///
+/// # Examples
+///
+/// ```
+/// use wasmprof_engine::*;
+///
+/// let engine = Engine::new(Config::new())?;
+/// let wat = r#"(module
+///     (import "host" "limit" (global i32))
+///     (global (export "copy") (mut i32) (global.get 0)))"#;
+/// let mut store = Store::new(&engine, ());
+/// let ty = GlobalType { content: ValType::I32, mutable: false };
+/// let limit = Global::new(&mut store, ty, Val::I32(99))?;
+/// let module = Module::new(&engine, wat)?;
+/// let instance = Instance::new(&mut store, &module, &[limit.into()])?;
+///
+/// let copy = instance.get_global(&mut store, "copy").unwrap();
+/// assert_eq!(copy.get(&mut store).i32(), Some(99));
+/// copy.set(&mut store, Val::I32(5))?;
+/// assert!(limit.set(&mut store, Val::I32(5)).is_err(), "it is constant");
+/// # Ok::<(), Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Global {
     store: StoreId,

@@ -5,6 +5,52 @@
 //! WebAssembly function, behind the closure's address and the caller's vmctx.
 //! The compiler of this crate inlines the closure into it. On success it just
 //! returns; an error or a panic is raised when everything in it is dropped.
+//!
+//! This is the host's way in the code of `(call $add (local.get 0) (local.get 1))`
+//! with `$add` imported, vmctx in `rdi` and the arguments in `esi` and `edx`:
+//!
+//! ```text
+//! mov  0x28(%rdi),%rax     the kind of the import: is it a host function?
+//! cmp  $0x1,%rax
+//! je   host
+//! ...                      if not, another instance's function is called
+//! host:
+//! mov  %rbp,%rcx           where compiled code is left, for backtraces
+//! mov  (%rdi),%rax
+//! mov  %rcx,0x8(%rax)
+//! mov  %rsp,%rcx
+//! mov  %rcx,0x10(%rax)
+//! mov  0x18(%rdi),%rax     the address of the function below
+//! mov  %rdi,%rcx
+//! mov  0x20(%rcx),%rdi     the closure, for what it captures
+//! mov  %rcx,%r8
+//! mov  %rdx,%rcx           the arguments move up behind the vmctx
+//! mov  %rsi,%rdx
+//! mov  %r8,%rsi
+//! call *%rax
+//! ```
+//!
+//! And this is all of the function that the call reaches, as long as it does not
+//! fail, for a closure that takes the caller, may fail, and reads the store's
+//! data: `a.checked_add(b).ok_or_else(...)? ^ *caller.data()`.
+//!
+//! ```text
+//! <wasmprof_runtime::host::IntoFunc<...>>::into_host_func::code:
+//! push %rbx
+//! sub  $0x40,%rsp          room for what can go wrong
+//! add  %ecx,%edx           the closure begins
+//! jo   failed
+//! mov  (%rsi),%rax         from the vmctx to the store
+//! xor  0x208(%rax),%edx    the store's data; the closure ends
+//! mov  %edx,%eax
+//! add  $0x40,%rsp
+//! pop  %rbx
+//! ret
+//! ```
+//!
+//! Both are of a release build, optimised, on x86-64. That there is one call on
+//! the host's way and no code between the two is tested, in `zero_shims` of the
+//! engine's tests.
 
 use crate::call::{self, Failure};
 use crate::few::Room;
@@ -120,9 +166,33 @@ pub(crate) unsafe fn settle<R>(
     vmctx: *mut VmctxHead,
     outcome: std::thread::Result<Result<R, BoxError>>,
 ) -> R {
+    // SAFETY: by the contract.
+    unsafe { settle_as(Failure::Error, vmctx, outcome) }
+}
+
+/// As [`settle`], for what is asked about a program, and does not throw into it.
+///
+/// # Safety
+///
+/// As [`settle`].
+#[inline]
+pub(crate) unsafe fn settle_or_end<R>(
+    vmctx: *mut VmctxHead,
+    outcome: std::thread::Result<Result<R, BoxError>>,
+) -> R {
+    // SAFETY: by the contract.
+    unsafe { settle_as(Failure::End, vmctx, outcome) }
+}
+
+#[inline]
+unsafe fn settle_as<R>(
+    failure: fn(BoxError) -> Failure,
+    vmctx: *mut VmctxHead,
+    outcome: std::thread::Result<Result<R, BoxError>>,
+) -> R {
     let failure = match outcome {
         Ok(Ok(value)) => return value,
-        Ok(Err(error)) => Failure::Error(error),
+        Ok(Err(error)) => failure(error),
         Err(payload) => Failure::Panic(payload),
     };
     // SAFETY: by the contract; the failure is moved into the store.
@@ -211,7 +281,7 @@ macro_rules! single_result {
     )*};
 }
 
-single_result!(i32 u32 i64 u64 f32 f64 V128 Option<Func> Option<ExternRef>);
+single_result!(i32 u32 i64 u64 f32 f64 V128 Func Option<Func> ExternRef Option<ExternRef>);
 
 // SAFETY: one result is returned.
 unsafe impl<A: WasmTy> HostResult for (A,) {

@@ -16,6 +16,27 @@ use wasmprof_image::abi::kind;
 use wasmprof_module::{ExportKind, ExternType, FuncIndex, MemoryType, SegmentMode, TableType};
 
 /// Something that can be imported or exported.
+///
+/// # Examples
+///
+/// ```
+/// use wasmprof_engine::*;
+///
+/// let engine = Engine::new(Config::new())?;
+/// let wat = r#"(module (memory (export "m") 2) (func (export "f") (param i32)))"#;
+/// let mut store = Store::new(&engine, ());
+/// let instance = Instance::new(&mut store, &Module::new(&engine, wat)?, &[])?;
+/// for (name, item) in instance.exports(&mut store) {
+///     match item {
+///         Extern::Func(func) => assert_eq!(func.ty(&store).params(), [ValType::I32]),
+///         Extern::Memory(memory) => assert_eq!(memory.size(&store), 2),
+///         _ => unreachable!("the module exports no {name}"),
+///     }
+/// }
+/// let memory = instance.get_export(&mut store, "m").and_then(Extern::into_memory);
+/// assert!(memory.is_some());
+/// # Ok::<(), Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub enum Extern {
     /// A function.
@@ -128,9 +149,32 @@ pub(crate) enum Given {
     Host(Arc<HostFunc>),
 }
 
-/// An instance of a store.
+/// An instance of a store: a module with memories, tables and globals, and with
+/// everything that it imports.
 ///
 /// All methods panic if they are given another store.
+///
+/// # Examples
+///
+/// ```
+/// use wasmprof_engine::*;
+///
+/// let engine = Engine::new(Config::new())?;
+/// let wat = r#"(module
+///     (import "host" "next" (func $next (result i32)))
+///     (func (export "sum") (result i32) (i32.add (call $next) (call $next))))"#;
+/// let module = Module::new(&engine, wat)?;
+/// let mut store = Store::new(&engine, 20);
+/// let next = Func::wrap(&mut store, |mut caller: Caller<'_, i32>| {
+///     *caller.data_mut() += 1;
+///     *caller.data()
+/// })?;
+/// // Imports in the order of the module; a `Linker` finds them by name.
+/// let instance = Instance::new(&mut store, &module, &[next.into()])?;
+/// let sum = instance.get_typed_func::<(), i32>(&mut store, "sum")?;
+/// assert_eq!(sum.call(&mut store, ())?, 21 + 22);
+/// # Ok::<(), Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Instance {
     store: StoreId,
@@ -274,11 +318,18 @@ impl Instance {
 /// The imports, sorted by what they are.
 #[derive(Default)]
 struct Imports {
-    functions: Vec<(FunctionImport, Given)>,
+    functions: Vec<(FunctionImport, Source)>,
     tables: Vec<NonNull<TableStorage>>,
     memories: Vec<NonNull<LinearMemory>>,
     globals: Vec<NonNull<Value>>,
     tags: Vec<NonNull<TagData>>,
+}
+
+/// Where an imported function comes from.
+enum Source {
+    Func(Func),
+    /// The position among those that the store keeps.
+    Host(usize),
 }
 
 /// Makes an instance with everything in place but the first contents.
@@ -330,13 +381,11 @@ fn build(
                 type_id: wasm.function_type_id(*index),
                 kind: kind::WASM,
             },
-            Some((_, Given::Host(host))) => {
-                Func::from_host(store, host.clone(), Some(instance.vmctx.head()))?.func_ref(store)
+            Some((_, Source::Host(at))) => {
+                let host = store.host_funcs[*at].clone();
+                Func::from_host(store, host, Some(instance.vmctx.head()))?.func_ref(store)
             }
-            Some((_, Given::Extern(item))) => match item {
-                Extern::Func(func) => func.func_ref(store),
-                _ => unreachable!("the import is a function"),
-            },
+            Some((_, Source::Func(func))) => func.func_ref(store),
         };
         // SAFETY: the slot is in the vmctx of the new instance.
         unsafe { *instance.func_ref(slot).as_ptr() = reference };
@@ -365,23 +414,37 @@ fn resolve(store: &mut StoreOpaque, module: &Module, given: Vec<Given>) -> Resul
     if wanted.len() != given.len() {
         return Err(LinkError::ImportCount { wanted: wanted.len(), given: given.len() }.into());
     }
-    let mut imports = Imports::default();
+    let functions = module.wasm().imported_functions as usize;
+    let mut imports = Imports { functions: Vec::with_capacity(functions), ..Imports::default() };
+    store.host_funcs.reserve(functions);
     for (import, given) in wanted.iter().zip(given) {
-        let found = match &given {
-            Given::Host(host) => ExternType::Func(host.ty.func_type().clone()),
-            Given::Extern(item) => extern_type(store, item),
+        // Most imports are functions, whose types are compared by their numbers.
+        let id = match &given {
+            Given::Host(host) => Some(host.ty),
+            Given::Extern(Extern::Func(func)) => Some(func.type_id(store)),
+            Given::Extern(_) => None,
         };
-        if !fits(&import.ty, &found) {
-            return Err(LinkError::ImportType {
-                module: import.module.to_string(),
-                name: import.name.to_string(),
-                wanted: import.ty.clone(),
-                given: found,
+        let same = matches!(import.ty, ExternType::Func(_)) && {
+            let index = FuncIndex(imports.functions.len() as u32);
+            id == Some(module.wasm().function_type_id(index))
+        };
+        if !same {
+            let found = match &given {
+                Given::Host(host) => ExternType::Func(host.ty.func_type().clone()),
+                Given::Extern(item) => extern_type(store, item),
+            };
+            if !fits(&import.ty, &found) {
+                return Err(LinkError::ImportType {
+                    module: import.module.to_string(),
+                    name: import.name.to_string(),
+                    wanted: import.ty.clone(),
+                    given: found,
+                }
+                .into());
             }
-            .into());
         }
         match given {
-            Given::Host(ref host) => {
+            Given::Host(host) => {
                 let code = match host.code {
                     Some(code) => code,
                     None => store.engine.stubs(host.ty)?.dynamic_host,
@@ -391,13 +454,13 @@ fn resolve(store: &mut StoreOpaque, module: &Module, given: Vec<Given>) -> Resul
                     environment: host.environment,
                     kind: u64::from(kind::HOST),
                 };
-                store.host_funcs.push(host.clone());
-                imports.functions.push((import, given));
+                imports.functions.push((import, Source::Host(store.host_funcs.len())));
+                store.host_funcs.push(host);
             }
             Given::Extern(Extern::Func(func)) => {
                 // SAFETY: the function belongs to this store.
                 let import = unsafe { func.func_ref(store).as_import() };
-                imports.functions.push((import, given));
+                imports.functions.push((import, Source::Func(func)));
             }
             Given::Extern(Extern::Table(table)) => imports.tables.push(table.storage(store)),
             Given::Extern(Extern::Memory(memory)) => imports.memories.push(memory.storage(store)),

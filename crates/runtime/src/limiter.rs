@@ -3,7 +3,7 @@
 //! Memories and tables know nothing of it: their handles, the instructions that
 //! grow them and linking come here first.
 
-use crate::host::settle;
+use crate::host::settle_or_end;
 use crate::store::{Store, StoreInner, StoreOpaque};
 use crate::vm::{LinearMemory, TableStorage, VmctxHead};
 use crate::{AsContextMut, BoxError, Error, LimitError, LinkError, ResourceLimiter, TrapCode};
@@ -159,9 +159,10 @@ impl StoreOpaque {
         self.try_grow_table(table, count, init).for_embedder()
     }
 
-    fn try_grow_memory(&mut self, mut memory: NonNull<LinearMemory>, pages: u64) -> Growth {
-        // SAFETY: the store keeps its memories and is borrowed mutably.
-        let memory = unsafe { memory.as_mut() };
+    fn try_grow_memory(&mut self, memory: NonNull<LinearMemory>, pages: u64) -> Growth {
+        // SAFETY: the store keeps its memories. Other threads may have this one,
+        // too, if it is shared.
+        let memory = unsafe { memory.as_ref() };
         let (ty, from) = (memory.ty(), memory.pages());
         let [current, desired] = [from, from.saturating_add(pages)].map(|it| bytes(&ty, it));
         let most = ty.maximum.map(|pages| bytes(&ty, pages));
@@ -267,7 +268,7 @@ pub(crate) unsafe fn memory_grow(
         store.for_program(growth, TrapCode::MemoryGrowthFailed)
     };
     // SAFETY: by the contract; nothing is left to drop.
-    unsafe { settle(vmctx, catch_unwind(AssertUnwindSafe(grow))) }
+    unsafe { settle_or_end(vmctx, catch_unwind(AssertUnwindSafe(grow))) }
 }
 
 /// `table.grow`: the elements before, or -1.
@@ -288,7 +289,7 @@ pub(crate) unsafe fn table_grow(
         store.for_program(growth, TrapCode::TableGrowthFailed)
     };
     // SAFETY: by the contract; nothing is left to drop.
-    unsafe { settle(vmctx, catch_unwind(AssertUnwindSafe(grow))) }
+    unsafe { settle_or_end(vmctx, catch_unwind(AssertUnwindSafe(grow))) }
 }
 
 /// A size of a memory for its limiter.

@@ -12,6 +12,35 @@ use wasmprof_module::FuncType;
 
 /// Names for things to import. Host functions and shared memories in it work in
 /// any store of a `T`; other things belong to the store that they come from.
+///
+/// # Examples
+///
+/// ```
+/// use wasmprof_engine::*;
+///
+/// let engine = Engine::new(Config::new())?;
+/// let mut linker = Linker::new(&engine);
+/// linker.func_wrap("host", "log", |mut caller: Caller<'_, Vec<i32>>, x: i32| {
+///     caller.data_mut().push(x);
+/// })?;
+///
+/// // One linker, many stores.
+/// let library = Module::new(&engine, r#"(module (func (export "seven") (result i32) (i32.const 7)))"#)?;
+/// let program = Module::new(&engine, r#"(module
+///     (import "library" "seven" (func $seven (result i32)))
+///     (import "host" "log" (func $log (param i32)))
+///     (func (export "run") (call $log (call $seven))))"#)?;
+/// for _ in 0..2 {
+///     let mut store = Store::new(&engine, Vec::new());
+///     let mut linker = linker.clone();
+///     let library = linker.instantiate(&mut store, &library)?;
+///     linker.instance(&mut store, "library", library)?;
+///     let program = linker.instantiate(&mut store, &program)?;
+///     program.get_typed_func::<(), ()>(&mut store, "run")?.call(&mut store, ())?;
+///     assert_eq!(store.into_data(), [7]);
+/// }
+/// # Ok::<(), Error>(())
+/// ```
 pub struct Linker<T> {
     engine: Engine,
     definitions: HashMap<Arc<str>, HashMap<Arc<str>, Definition>>,
@@ -25,6 +54,20 @@ enum Definition {
     /// Something of a store; shared memories are of none.
     Extern(Option<StoreId>, Extern),
     Host(Arc<HostFunc>),
+}
+
+impl Definition {
+    fn give(&self, store: &StoreOpaque) -> Given {
+        match self {
+            Definition::Host(host) => Given::Host(host.clone()),
+            Definition::Extern(id, item) => {
+                if let Some(id) = id {
+                    store.check(*id);
+                }
+                Given::Extern(item.clone())
+            }
+        }
+    }
 }
 
 impl<T> Clone for Linker<T> {
@@ -186,15 +229,7 @@ impl<T> Linker<T> {
     }
 
     fn find(&self, store: &StoreOpaque, module: &str, name: &str) -> Option<Given> {
-        Some(match self.definitions.get(module)?.get(name)? {
-            Definition::Host(host) => Given::Host(host.clone()),
-            Definition::Extern(id, item) => {
-                if let Some(id) = id {
-                    store.check(*id);
-                }
-                Given::Extern(item.clone())
-            }
-        })
+        Some(self.definitions.get(module)?.get(name)?.give(store))
     }
 
     /// The names of a module, sorted; for suggestions.
@@ -229,8 +264,16 @@ impl<T> Linker<T> {
             return Err(LinkError::OtherEnginesLinker.into());
         }
         let mut given = Vec::with_capacity(module.imports().len());
+        // Imports of one module mostly follow each other.
+        let mut last = None;
         for import in module.imports() {
-            let found = self.find(store, import.module(), import.name());
+            let names = match last {
+                Some((module, names)) if module == import.module() => Some(names),
+                _ => self.definitions.get(import.module()),
+            };
+            last = names.map(|names| (import.module(), names));
+            let definition = names.and_then(|names| names.get(import.name()));
+            let found = definition.map(|definition| definition.give(store));
             given.push(found.ok_or_else(|| LinkError::MissingImport {
                 module: import.module().to_owned(),
                 name: import.name().to_owned(),

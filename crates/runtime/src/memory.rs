@@ -11,6 +11,38 @@ use wasmprof_module::MemoryType;
 /// [`SharedMemory`](crate::SharedMemory).
 ///
 /// All methods panic if they are given another store.
+///
+/// # Examples
+///
+/// ```
+/// use wasmprof_engine::*;
+///
+/// let engine = Engine::new(Config::new())?;
+/// let wat = r#"(module
+///     (memory (export "memory") 1 3)
+///     (data (i32.const 8) "hello, world"))"#;
+/// let mut store = Store::new(&engine, 0);
+/// let instance = Instance::new(&mut store, &Module::new(&engine, wat)?, &[])?;
+/// let memory = instance.get_memory(&mut store, "memory").unwrap();
+///
+/// // In place, for as long as nothing runs ...
+/// assert_eq!(&memory.data(&store)[8..13], b"hello");
+/// memory.data_mut(&mut store)[8] = b'j';
+/// // ... or copied, with a check of the range.
+/// let mut buffer = [0; 5];
+/// memory.read(&store, 8, &mut buffer)?;
+/// assert_eq!(&buffer, b"jello");
+/// assert!(memory.write(&mut store, 65_536, b"too far").is_err());
+///
+/// // Both what the program and what the embedder has, at once.
+/// let (bytes, count) = memory.data_and_store_mut(&mut store);
+/// *count = bytes.iter().filter(|byte| **byte != 0).count();
+/// assert_eq!(*store.data(), 12);
+///
+/// assert_eq!(memory.grow(&mut store, 2)?, 1);
+/// assert_eq!(memory.size(&store), 3);
+/// # Ok::<(), Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Memory {
     store: StoreId,

@@ -14,7 +14,28 @@ use wasmprof_module::{
 /// Initial contents below this size are copied: that is faster than mapping.
 const COPY_BELOW: usize = 64 * 1024;
 
-/// A compiled module. Cloning gives a handle to the same one.
+/// A compiled module. Cloning gives a handle to the same one, and any number of
+/// stores of its engine can have instances of it, on any threads.
+///
+/// # Examples
+///
+/// ```
+/// use wasmprof_engine::*;
+///
+/// let engine = Engine::new(Config::new())?;
+/// let module = Module::new(&engine, r#"(module $counter
+///     (import "host" "tick" (func (param i64)))
+///     (memory (export "memory") 1))"#)?;
+/// assert_eq!(module.name(), Some("counter"));
+/// let import = module.imports().next().unwrap();
+/// assert_eq!((import.module(), import.name()), ("host", "tick"));
+/// assert_eq!(import.ty().to_string(), "function [i64] -> []");
+/// assert_eq!(module.exports().next().unwrap().name(), "memory");
+///
+/// let error = Module::new(&engine, "(module (func (result i32)))").unwrap_err();
+/// assert!(error.to_string().contains("type mismatch"));
+/// # Ok::<(), Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Module {
     inner: Arc<Inner>,
@@ -25,8 +46,7 @@ struct Inner {
     engine: Engine,
     wasm: Arc<WasmModule>,
     layout: VmctxLayout,
-    /// Positions in the list of exports, sorted by name.
-    by_name: Box<[u32]>,
+    exports: NameIndex,
     memory_images: OnceLock<Option<Box<[Option<MemoryImage>]>>>,
     code: Arc<Code>,
 }
@@ -50,12 +70,11 @@ impl Module {
         };
         let code = Code::load(image, engine.agents())
             .map_err(|error| resource("executable memory".to_owned(), error))?;
-        let mut by_name: Box<[u32]> = (0..wasm.exports.len() as u32).collect();
-        by_name.sort_by_key(|at| &wasm.exports[*at as usize].name);
+        let exports = NameIndex::new(wasm.exports.iter().map(|export| &*export.name));
         let inner = Inner {
             engine: engine.clone(),
             layout: VmctxLayout::new(&wasm),
-            by_name,
+            exports,
             memory_images: OnceLock::new(),
             wasm,
             code,
@@ -118,9 +137,8 @@ impl Module {
 
     pub(crate) fn export(&self, name: &str) -> Option<ExportKind> {
         let exports = &self.wasm().exports;
-        let by_name = &self.inner.by_name;
-        let at = by_name.binary_search_by_key(&name, |at| &*exports[*at as usize].name).ok()?;
-        Some(exports[by_name[at] as usize].kind)
+        let at = self.inner.exports.find(name, |at| &exports[at].name)?;
+        Some(exports[at].kind)
     }
 
     /// Images for the module's own memories, if they can take the place of all
@@ -163,6 +181,41 @@ impl Module {
     }
 }
 
+/// Positions in a list of names, sorted by name.
+///
+/// With each is the start of its name, as a number that is ordered as the bytes
+/// are: mostly that is all of a name that a search compares.
+#[derive(Debug)]
+struct NameIndex(Box<[(u64, u32)]>);
+
+impl NameIndex {
+    fn new<'a>(names: impl ExactSizeIterator<Item = &'a str>) -> NameIndex {
+        let names: Vec<&str> = names.collect();
+        let mut index: Box<[_]> = (0..).zip(&names).map(|(at, name)| (start(name), at)).collect();
+        index.sort_by_key(|(_, at)| names[*at as usize]);
+        NameIndex(index)
+    }
+
+    /// The position of a name, which `name_at` gives for any.
+    fn find<'a>(&self, name: &str, name_at: impl Fn(usize) -> &'a str) -> Option<usize> {
+        let wanted = start(name);
+        let compare = |(start, at): &(u64, u32)| {
+            start.cmp(&wanted).then_with(|| name_at(*at as usize).cmp(name))
+        };
+        let found = self.0.binary_search_by(compare).ok()?;
+        Some(self.0[found].1 as usize)
+    }
+}
+
+/// The first eight bytes of a name, and zeros if it has less.
+fn start(name: &str) -> u64 {
+    let bytes = name.as_bytes();
+    match bytes.first_chunk() {
+        Some(start) => u64::from_be_bytes(*start),
+        None => bytes.iter().rev().fold(0, |start, byte| start >> 8 | u64::from(*byte) << 56),
+    }
+}
+
 /// An import of a module.
 #[derive(Clone, Copy, Debug)]
 pub struct ImportType<'a> {
@@ -202,5 +255,23 @@ impl<'a> ExportType<'a> {
     /// What it is.
     pub fn ty(&self) -> &ExternType {
         &self.ty
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_found_whatever_they_start_with() {
+        let names =
+            ["memory", "", "a", "a\0", "memory_1", "memory_12", "memory_11", "é", "mem", "\0"];
+        let index = NameIndex::new(names.iter().copied());
+        for (at, name) in names.iter().enumerate() {
+            assert_eq!(index.find(name, |at| names[at]), Some(at), "{name:?}");
+        }
+        for name in ["memory_", "memory_13", "b", "a\0\0", "m", "\u{e8}"] {
+            assert_eq!(index.find(name, |at| names[at]), None, "{name:?}");
+        }
     }
 }

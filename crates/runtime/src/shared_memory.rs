@@ -14,6 +14,33 @@ use wasmprof_module::MemoryType;
 
 /// A linear memory that several threads may use at once. Cloning gives a handle
 /// to the same one.
+///
+/// # Examples
+///
+/// ```
+/// use std::sync::atomic::{AtomicU32, Ordering};
+/// use wasmprof_engine::*;
+///
+/// let engine = Engine::new(Config::new())?;
+/// let module = Module::new(&engine, r#"(module
+///     (import "" "" (memory 1 1 shared))
+///     (func (export "count") (drop (i32.atomic.rmw.add (i32.const 8) (i32.const 1)))))"#)?;
+/// let memory = SharedMemory::new(&engine, MemoryType::new(1, Some(1)).shared())?;
+/// std::thread::scope(|scope| {
+///     for _ in 0..4 {
+///         scope.spawn(|| {
+///             // A store for each thread, and one memory in all of them.
+///             let mut store = Store::new(&engine, ());
+///             let instance = Instance::new(&mut store, &module, &[memory.clone().into()])?;
+///             instance.get_typed_func::<(), ()>(&mut store, "count")?.call(&mut store, ())
+///         });
+///     }
+/// });
+/// // SAFETY: four bytes inside the memory, aligned, and accessed atomically.
+/// let count = unsafe { AtomicU32::from_ptr(memory.data()[8].get().cast()) };
+/// assert_eq!(count.load(Ordering::SeqCst), 4);
+/// # Ok::<(), Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct SharedMemory {
     inner: Arc<Inner>,

@@ -44,8 +44,8 @@ impl Module {
         unsafe { Module::compile_and_load(engine, parsed, UNNAMED) }
     }
 
-    /// Compiles what is in a file, as [`new`](Module::new) does. A module
-    /// without a name is called by the name of its file.
+    /// Compiles what is in a file, as [`new`](Module::new) does. In backtraces
+    /// and profiles the module is called by the name of the file.
     ///
     /// # Errors
     ///

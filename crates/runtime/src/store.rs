@@ -210,11 +210,21 @@ const _: () = assert!(offset_of!(StoreOpaque, epoch) == size_of::<StoreContext>(
 ///
 /// ```
 /// use wasmprof_engine::*;
+///
+/// #[derive(Default)]
+/// struct Session {
+///     lines: Vec<String>,
+/// }
+///
 /// let engine = Engine::new(Config::new())?;
-/// let mut store = Store::new(&engine, 7);
-/// let module = Module::new(&engine, "(module)")?;
-/// Instance::new(&mut store, &module, &[])?;
-/// assert_eq!(store.into_data(), 7);
+/// let mut store = Store::new(&engine, Session::default());
+/// let log = Func::wrap(&mut store, |mut caller: Caller<'_, Session>, number: i32| {
+///     caller.data_mut().lines.push(format!("the program says {number}"));
+/// })?;
+/// let wat = r#"(module (import "" "" (func $log (param i32)))
+///     (func $start (call $log (i32.const 7))) (start $start))"#;
+/// Instance::new(&mut store, &Module::new(&engine, wat)?, &[log.into()])?;
+/// assert_eq!(store.into_data().lines, ["the program says 7"]);
 /// # Ok::<(), Error>(())
 /// ```
 ///
@@ -332,6 +342,11 @@ impl<T> StoreMut<'_, T> {
         &mut self.inner.data
     }
 
+    /// The engine of the store.
+    pub fn engine(&self) -> &Engine {
+        &self.inner.opaque.engine
+    }
+
     pub(crate) fn opaque(&mut self) -> &mut StoreOpaque {
         &mut self.inner.opaque
     }
@@ -444,7 +459,43 @@ impl<'a, S: AsContextMut> From<&'a mut S> for StoreMut<'a, S::Data> {
     }
 }
 
-/// What a host function gets: the store, and the instance that called it.
+/// What a host function gets: the store, and the instance that called it. It is
+/// a store in all that takes one.
+///
+/// # Examples
+///
+/// ```
+/// use wasmprof_engine::*;
+///
+/// let engine = Engine::new(Config::new())?;
+/// let mut linker = Linker::new(&engine);
+/// // A text in the memory of whoever calls.
+/// linker.func_wrap(
+///     "host",
+///     "say",
+///     |mut caller: Caller<'_, String>, at: u32, len: u32| -> Result<(), Error> {
+///         let memory = caller.get_export("memory").and_then(Extern::into_memory);
+///         let memory = memory.ok_or_else(|| Error::new("the module exports no memory"))?;
+///         let mut bytes = vec![0; len as usize];
+///         memory.read(&caller, at as usize, &mut bytes)?;
+///         let text = String::from_utf8(bytes).map_err(Error::new)?;
+///         caller.data_mut().push_str(&text);
+///         Ok(())
+///     },
+/// )?;
+/// let wat = r#"(module
+///     (import "host" "say" (func $say (param i32 i32)))
+///     (memory (export "memory") 1) (data (i32.const 100) "hello")
+///     (func (export "run") (param i32) (call $say (i32.const 100) (local.get 0))))"#;
+/// let mut store = Store::new(&engine, String::new());
+/// let instance = linker.instantiate(&mut store, &Module::new(&engine, wat)?)?;
+/// let run = instance.get_typed_func::<u32, ()>(&mut store, "run")?;
+/// run.call(&mut store, 5)?;
+/// assert_eq!(store.data(), "hello");
+/// let error = run.call(&mut store, u32::MAX >> 4).unwrap_err();
+/// assert_eq!(error.downcast_ref(), Some(&MemoryAccessError));
+/// # Ok::<(), Error>(())
+/// ```
 pub struct Caller<'a, T> {
     store: StoreMut<'a, T>,
     instance: Option<NonNull<InstanceData>>,

@@ -9,7 +9,31 @@ use wasmprof_module::{ExternType, MAX_TABLE_ELEMENTS, TableType, ValType};
 
 /// A table of a store.
 ///
-/// All methods panic if they are given another store.
+/// All methods panic if they are given another store, or something of one.
+///
+/// # Examples
+///
+/// ```
+/// use wasmprof_engine::*;
+///
+/// let engine = Engine::new(Config::new())?;
+/// let wat = r#"(module
+///     (table (export "callbacks") 1 10 funcref)
+///     (func (export "run") (param i32) (result i32) (call_indirect (result i32) (local.get 0))))"#;
+/// let mut store = Store::new(&engine, ());
+/// let instance = Instance::new(&mut store, &Module::new(&engine, wat)?, &[])?;
+/// let callbacks = instance.get_table(&mut store, "callbacks").unwrap();
+///
+/// let answer = Func::wrap(&mut store, || 42)?;
+/// let at = callbacks.grow(&mut store, 1, answer.into())?;
+/// let run = instance.get_typed_func::<i32, i32>(&mut store, "run")?;
+/// assert_eq!(run.call(&mut store, at as i32)?, 42);
+///
+/// callbacks.set(&mut store, at, Val::FuncRef(None))?;
+/// let error = run.call(&mut store, at as i32).unwrap_err();
+/// assert_eq!(error.trap().unwrap().code, TrapCode::UninitializedElement);
+/// # Ok::<(), Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Table {
     store: StoreId,

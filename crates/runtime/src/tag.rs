@@ -7,7 +7,8 @@ use std::ptr::NonNull;
 use wasmprof_module::{FuncType, TypeId};
 
 /// A tag of a store. Exceptions with it carry values of the types of its
-/// parameters; only a clause with the same tag, or one for all, catches them.
+/// parameters; only a clause with the same tag, or one for all, catches them. See
+/// [`Exception`](crate::Exception) for an example.
 ///
 /// All methods panic if they are given another store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,6 +6,20 @@ use crate::{AsContext, Error, ExnRef, ExternRef, Func, LinkError, V128};
 use wasmprof_module::{HeapType, RefType, ValType};
 
 /// A value of WebAssembly. Floats are kept as bits.
+///
+/// # Examples
+///
+/// ```
+/// use wasmprof_engine::*;
+///
+/// let values = [Val::from(7), Val::from(7i64), Val::from(0.5f32), Val::from(0.5)];
+/// assert_eq!(values.map(|value| value.ty()).map(|ty| ty.to_string()), ["i32", "i64", "f32", "f64"]);
+/// assert_eq!(values[0].i32(), Some(7));
+/// assert_eq!(values[0].i64(), None);
+/// assert_eq!(values[3].f64(), Some(0.5));
+/// assert_eq!(Val::default_for(ValType::F32).f32(), Some(0.0));
+/// assert!(matches!(Val::default_for(ValType::FUNCREF), Val::FuncRef(None)));
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub enum Val {
     /// `i32`

@@ -136,15 +136,15 @@ const THROWS: &str = r#"
 
 const EMPTY: &str = "(module)";
 
-/// As a compiled program of some size: a memory with data, a table with elements.
+/// As compilers lay a small program out: the stack, then the data, and a table.
 const PROGRAM: &str = r#"
 (module
-  (memory (export "memory") 2)
-  (data (i32.const 1024) "some words that are there at the start, and a number: 1729")
-  (data (i32.const 4096) "and some more of them on another page")
-  (table 16 funcref)
+  (memory (export "memory") 17)
+  (data (i32.const 1048576) "some words that are there at the start, and a number: 1729")
+  (data (i32.const 1056000) "and some more of them on another page")
+  (table 16 16 funcref)
   (elem (i32.const 1) func $a $b $c)
-  (global $stack (mut i32) (i32.const 65536))
+  (global $stack (mut i32) (i32.const 1048576))
   (func $a (export "a") (param i32) (result i32) (i32.load (local.get 0)))
   (func $b (param i32) (result i32) (i32.load8_u (local.get 0)))
   (func $c (param i32) (result i32) (global.get $stack)))
@@ -396,7 +396,7 @@ macro_rules! define_probes {
                     let mut store = Store::new(&own, 0);
                     let instance = Instance::new(&mut store, &module, &[])?;
                     let function = instance.get_typed_func::<u32, u32>(&mut store, "a")?;
-                    black_box(function.call(&mut store, 1024)?);
+                    black_box(function.call(&mut store, 1048576)?);
                 }
                 Ok(())
             }));

@@ -77,6 +77,19 @@ const SIGHTGLASS: [&str; 29] = [
     "sqlite3/sqlite3.wasm",
 ];
 
+/// Of the same suite, more that use vectors; their names end so.
+const VECTORS: [&str; 9] = [
+    "hex-simd/benchmark.wasm",
+    "intgemm-simd/benchmark.wasm",
+    "meshoptimizer/benchmark.wasm",
+    "libsodium/libsodium-aead_aegis256.wasm",
+    "libsodium/libsodium-hash3.wasm",
+    "libsodium/libsodium-pwhash_argon2id.wasm",
+    "libsodium/libsodium-scalarmult.wasm",
+    "libsodium/libsodium-sign.wasm",
+    "libsodium/libsodium-xchacha20.wasm",
+];
+
 /// Enough work for a second or so.
 const PYTHON: &str = "
 def primes(n):
@@ -110,6 +123,13 @@ pub(crate) fn all(filter: &str) -> anyhow::Result<Vec<Case>> {
     if let Some(root) = folder_named_by("WASMPROF_SIGHTGLASS")? {
         for path in SIGHTGLASS {
             cases.push(sightglass(&root, path));
+        }
+        for path in VECTORS {
+            let mut case = sightglass(&root, path);
+            if !case.name.ends_with("-simd") {
+                case.name.push_str("-simd");
+            }
+            cases.push(case);
         }
     }
     if let Some(root) = folder_named_by("WASMPROF_CORPUS")? {

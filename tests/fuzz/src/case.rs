@@ -139,8 +139,7 @@ fn config(
         gc_enabled: false,
         memory64_enabled: on(WasmFeatures::MEMORY64),
         multibyte_array_access_enabled: false,
-        // What a relaxed operator gives depends on the processor.
-        relaxed_simd_enabled: on(WasmFeatures::RELAXED_SIMD) && setup.native_features,
+        relaxed_simd_enabled: on(WasmFeatures::RELAXED_SIMD),
         shared_everything_threads_enabled: false,
         simd_enabled: on(WasmFeatures::SIMD),
         threads_enabled: on(WasmFeatures::THREADS),

@@ -16,6 +16,8 @@ pub(crate) fn engine(setup: Setup, strategy: Strategy) -> Engine {
         .strategy(strategy)
         .threads(1)
         .canonicalize_nans(setup.engine_nans)
+        // What is fastest on a processor is not the same in all engines.
+        .relaxed_simd_deterministic(true)
         .guarded_memories(setup.guarded_memories)
         .native_features(setup.native_features);
     Engine::new(config).expect("an engine for this machine")
@@ -282,6 +284,6 @@ fn trap(error: &Error) -> Trap {
         Some(TrapCode::StackOverflow) => Trap::Stack,
         Some(TrapCode::UnalignedAtomic) => Trap::Unaligned,
         Some(TrapCode::ExpectedSharedMemory) => Trap::WaitOnUnshared,
-        None => Trap::Other(error.to_string()),
+        _ => Trap::Other(error.to_string()),
     }
 }

@@ -14,6 +14,7 @@ pub(crate) fn engine(engine_nans: bool) -> Engine {
     let mut config = Config::new();
     config
         .cranelift_nan_canonicalization(engine_nans)
+        .relaxed_simd_deterministic(true)
         .shared_memory(true)
         .wasm_custom_page_sizes(true)
         .wasm_exceptions(true)

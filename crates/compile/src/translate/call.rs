@@ -9,7 +9,7 @@ use super::Translator;
 use crate::callee::Callee;
 use crate::function::clif_trap;
 use crate::signature::{self, POINTER, value_type};
-use crate::stub;
+use crate::stub::{self, Import};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{
     ExtFuncData, ExternalName, FuncRef, InstBuilder, MemFlagsData, SigRef, Signature, Value, types,
@@ -166,9 +166,11 @@ impl Translator<'_> {
     /// Calls an import, with `args` as made by `call_args`.
     fn call_import(&mut self, index: FuncIndex, mut args: Vec<Value>) -> Vec<Value> {
         let ty = self.env.module.functions[index.index()];
-        let [code, environment, is_host] = self.import(index);
+        let import = self.import(index);
+        let is_host = import.is_host(&mut self.builder);
         let host = self.builder.create_block();
         let wasm = self.builder.create_block();
+        self.builder.set_cold_block(wasm);
         let done = self.builder.create_block();
         for result in self.func_type(ty).results() {
             self.builder.append_block_param(done, value_type(*result));
@@ -176,11 +178,12 @@ impl Translator<'_> {
         self.ins().brif(is_host, host, &[], wasm, &[]);
 
         self.continue_in(host);
-        let values = self.call_host(ty, code, environment, &args[1..]);
+        let values = self.call_host(ty, import, &args[1..]);
         let values = self.block_args(&values);
         self.ins().jump(done, &values);
 
         self.continue_in(wasm);
+        let [code, environment] = import.callee(&mut self.builder);
         args[0] = environment;
         let signature = self.wasm_signature(ty);
         let values = self.emit_call(Target::Indirect(signature, code), &args);
@@ -195,38 +198,34 @@ impl Translator<'_> {
     /// host function, which has another convention, is called and returned from.
     fn return_call_import(&mut self, index: FuncIndex, mut args: Vec<Value>) {
         let ty = self.env.module.functions[index.index()];
-        let [code, environment, is_host] = self.import(index);
+        let import = self.import(index);
+        let is_host = import.is_host(&mut self.builder);
         let host = self.builder.create_block();
         let wasm = self.builder.create_block();
+        self.builder.set_cold_block(wasm);
         self.ins().brif(is_host, host, &[], wasm, &[]);
 
         self.continue_in(host);
-        let values = self.call_host(ty, code, environment, &args[1..]);
+        let values = self.call_host(ty, import, &args[1..]);
         self.ins().return_(&values);
 
         self.continue_in(wasm);
+        let [code, environment] = import.callee(&mut self.builder);
         args[0] = environment;
         let signature = self.wasm_signature(ty);
         self.return_call(Target::Indirect(signature, code), &args);
     }
 
-    fn call_host(
-        &mut self,
-        ty: TypeIndex,
-        code: Value,
-        environment: Value,
-        args: &[Value],
-    ) -> Vec<Value> {
+    fn call_host(&mut self, ty: TypeIndex, import: Import, args: &[Value]) -> Vec<Value> {
         let signature = self.host_signature(ty);
+        let [code, environment] = import.callee(&mut self.builder);
         let callee = [code, environment, self.vmctx];
         let ty = self.func_type(ty);
         stub::call_host(&mut self.builder, ty, signature, callee, args)
     }
 
-    /// Code, environment, and whether it is a host function.
-    fn import(&mut self, index: FuncIndex) -> [Value; 3] {
-        let import = self.env.layout.function_import(index.0);
-        stub::load_import(&mut self.builder, self.vmctx, import)
+    fn import(&self, index: FuncIndex) -> Import {
+        Import::new(self.vmctx, self.env.layout.function_import(index.0))
     }
 
     /// What is called through a table, and its arguments. A function of

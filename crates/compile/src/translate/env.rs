@@ -23,6 +23,8 @@ pub(crate) struct ModuleEnv<'a> {
     pub(crate) shuffles_bytes: bool,
     /// NaNs that arithmetic makes have all the same bits.
     pub(crate) canonicalize_nans: bool,
+    /// Relaxed operators may do what is fastest here.
+    pub(crate) relaxes: bool,
     /// Functions and loops look whether they are to be interrupted.
     pub(crate) epoch_interruption: bool,
 }
@@ -38,6 +40,7 @@ impl<'a> ModuleEnv<'a> {
             rounds_floats: isa::rounds_floats(isa),
             shuffles_bytes: isa::shuffles_bytes(isa),
             canonicalize_nans: options.canonicalize_nans,
+            relaxes: !options.relaxed_simd_deterministic,
             epoch_interruption: options.epoch_interruption,
         }
     }

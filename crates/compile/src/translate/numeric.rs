@@ -86,11 +86,16 @@ impl Translator<'_> {
             return ins(self.ins(), operand);
         }
         let ty = self.builder.func.dfg.value_type(operand);
-        let rounded = self.call_builtin_for(builtin, &[operand]);
-        let rounded = self.with_type(rounded, ty);
+        self.call_arithmetic(builtin, ty, &[operand])
+    }
+
+    /// Arithmetic of floats of type `ty` that a builtin does.
+    pub(super) fn call_arithmetic(&mut self, builtin: Builtin, ty: Type, args: &[Value]) -> Value {
+        let value = self.call_builtin_for(builtin, args);
+        let value = self.with_type(value, ty);
         // Cranelift makes the NaNs of arithmetic canonical, not those of
         // calls. Adding -0 changes nothing else.
-        if self.env.canonicalize_nans { self.add_minus_zero(rounded) } else { rounded }
+        if self.env.canonicalize_nans { self.add_minus_zero(value) } else { value }
     }
 
     fn add_minus_zero(&mut self, value: Value) -> Value {

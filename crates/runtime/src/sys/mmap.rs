@@ -59,6 +59,26 @@ impl Mmap {
         self.protect(start, end, libc::PROT_READ | libc::PROT_WRITE)
     }
 
+    /// Makes `start..end`, which are rounded out to whole pages, inaccessible.
+    /// What they held stays.
+    pub(crate) fn make_inaccessible(&self, start: usize, end: usize) -> io::Result<()> {
+        self.protect(start, end, libc::PROT_NONE)
+    }
+
+    /// Gives the memory of the first `len` bytes, rounded up to whole pages,
+    /// back to the system: they start anew, as zeros or as their file.
+    ///
+    /// # Safety
+    ///
+    /// Nobody may be using them.
+    pub(crate) unsafe fn discard(&self, len: usize) -> io::Result<()> {
+        assert!(round_to_pages(len) <= self.len, "outside the mapping");
+        // SAFETY: inside the mapping, which this owns and nobody uses.
+        let result =
+            unsafe { libc::madvise(self.base().cast(), round_to_pages(len), libc::MADV_DONTNEED) };
+        if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    }
+
     /// Makes all of it executable and no longer writable.
     pub(crate) fn make_executable(&mut self) -> io::Result<()> {
         self.protect(0, self.len, libc::PROT_READ | libc::PROT_EXEC)
@@ -85,6 +105,29 @@ impl Mmap {
     ///
     /// Nobody may be using what is replaced.
     pub(crate) unsafe fn map_file(&self, start: usize, len: usize, file: &File) -> io::Result<()> {
+        // SAFETY: the contract is the same.
+        unsafe { self.replace(start, len, 0, file.as_raw_fd()) }
+    }
+
+    /// Replaces `len` bytes from `start` on, both whole pages, by zeros that
+    /// can be read and written.
+    ///
+    /// # Safety
+    ///
+    /// Nobody may be using what is replaced.
+    pub(crate) unsafe fn map_zeros(&self, start: usize, len: usize) -> io::Result<()> {
+        // SAFETY: the contract is the same.
+        unsafe { self.replace(start, len, libc::MAP_ANONYMOUS, -1) }
+    }
+
+    /// Maps what the flags and the descriptor say in the place of `len` bytes.
+    unsafe fn replace(
+        &self,
+        start: usize,
+        len: usize,
+        flags: libc::c_int,
+        descriptor: libc::c_int,
+    ) -> io::Result<()> {
         assert!(start.is_multiple_of(page_size()) && start + round_to_pages(len) <= self.len);
         // SAFETY: replaces pages inside the mapping, which this owns, and the
         // caller says that nobody uses them.
@@ -93,8 +136,9 @@ impl Mmap {
                 self.base().add(start).cast(),
                 len,
                 libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_PRIVATE | libc::MAP_FIXED,
-                file.as_raw_fd(),
+                // Most of a large image may be a hole that is never written to.
+                libc::MAP_PRIVATE | libc::MAP_FIXED | libc::MAP_NORESERVE | flags,
+                descriptor,
                 0,
             )
         };
@@ -112,16 +156,19 @@ impl Drop for Mmap {
 /// How many bytes of address space this process may still map, if that is
 /// limited (`ulimit -v`).
 pub(crate) fn address_space_left() -> Option<u64> {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: fills in the structure.
-    let result = unsafe { libc::getrlimit(libc::RLIMIT_AS, &mut limit) };
-    if result != 0 || limit.rlim_cur == libc::RLIM_INFINITY {
-        return None;
-    }
+    let limit = address_space_limit()?;
     // The first number is the size of the address space in pages.
     let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
     let pages: u64 = statm.split(' ').next()?.parse().ok()?;
-    Some(limit.rlim_cur.saturating_sub(pages * page_size() as u64))
+    Some(limit.saturating_sub(pages * page_size() as u64))
+}
+
+/// How many bytes of address space this process may have, if that is limited.
+pub(crate) fn address_space_limit() -> Option<u64> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: fills in the structure.
+    let result = unsafe { libc::getrlimit(libc::RLIMIT_AS, &mut limit) };
+    (result == 0 && limit.rlim_cur != libc::RLIM_INFINITY).then_some(limit.rlim_cur)
 }
 
 /// A file in memory, without a name.

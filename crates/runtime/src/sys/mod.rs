@@ -4,6 +4,7 @@
 
 pub(crate) mod arch;
 pub(crate) mod mmap;
+pub(crate) mod reservation;
 pub(crate) mod signals;
 pub(crate) mod stack;
 

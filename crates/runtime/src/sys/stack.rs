@@ -58,10 +58,14 @@ pub(crate) fn ensure_signal_stack() -> io::Result<()> {
     if SIGNAL_STACK.get() {
         return Ok(());
     }
-    OWNED.try_with(install_signal_stack).unwrap_or(Ok(()))
+    first_on_this_thread()
 }
 
 #[cold]
+fn first_on_this_thread() -> io::Result<()> {
+    OWNED.try_with(install_signal_stack).unwrap_or(Ok(()))
+}
+
 fn install_signal_stack(owned: &OwnedSignalStack) -> io::Result<()> {
     // SAFETY: asks for a constant that the kernel has passed to the process.
     let minimum = unsafe { libc::getauxval(libc::AT_MINSIGSTKSZ) } as usize;

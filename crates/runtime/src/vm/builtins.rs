@@ -143,13 +143,14 @@ builtins! {
     }
 }
 
-/// A rounded number; a NaN is made quiet, which the methods of Rust leave open.
-fn quiet_f32(rounded: f32) -> f32 {
-    if rounded.is_nan() { f32::from_bits(rounded.to_bits() | 1 << 22) } else { rounded }
+/// What arithmetic makes; a NaN is made quiet, which the methods of Rust leave
+/// open.
+fn quiet_f32(value: f32) -> f32 {
+    if value.is_nan() { f32::from_bits(value.to_bits() | 1 << 22) } else { value }
 }
 
-fn quiet_f64(rounded: f64) -> f64 {
-    if rounded.is_nan() { f64::from_bits(rounded.to_bits() | 1 << 51) } else { rounded }
+fn quiet_f64(value: f64) -> f64 {
+    if value.is_nan() { f64::from_bits(value.to_bits() | 1 << 51) } else { value }
 }
 
 macro_rules! rounding {
@@ -203,6 +204,25 @@ vector_rounding! {
     f64x2_nearest [f64; 2], f64_nearest;
 }
 
+macro_rules! vector_fma {
+    ($($name:ident $lanes:ty, $quiet:ident;)*) => {
+        $(
+            #[expect(improper_ctypes_definitions, reason = "see `Vector`")]
+            extern "C" fn $name(a: Vector, b: Vector, c: Vector) -> Vector {
+                let [a, b, c] = [a, b, c].map(to_lanes::<$lanes>);
+                let lanes: $lanes =
+                    std::array::from_fn(|lane| $quiet(a[lane].mul_add(b[lane], c[lane])));
+                from_lanes(lanes)
+            }
+        )*
+    };
+}
+
+vector_fma! {
+    f32x4_fma [f32; 4], quiet_f32;
+    f64x2_fma [f64; 2], quiet_f64;
+}
+
 #[expect(improper_ctypes_definitions, reason = "see `Vector`")]
 extern "C" fn i8x16_shuffle(a: Vector, b: Vector, positions: Vector) -> Vector {
     let bytes: [[u8; 16]; 2] = [to_lanes(a), to_lanes(b)];
@@ -246,6 +266,8 @@ fn address(builtin: Builtin) -> *const () {
         Builtin::F64x2Trunc => f64x2_trunc as *const (),
         Builtin::F64x2Nearest => f64x2_nearest as *const (),
         Builtin::I8x16Shuffle => i8x16_shuffle as *const (),
+        Builtin::F32x4Fma => f32x4_fma as *const (),
+        Builtin::F64x2Fma => f64x2_fma as *const (),
     }
 }
 

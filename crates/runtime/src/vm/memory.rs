@@ -11,6 +11,7 @@
 
 use super::parking::ParkingLot;
 use crate::sys::mmap::{Mmap, address_space_left, memory_file, page_size};
+use crate::sys::reservation::Reservation;
 use crate::{Error, LinkError, error::resource};
 use std::fs::File;
 use std::io;
@@ -31,7 +32,7 @@ const MOST_RESERVED: u64 = 64 << 30;
 pub(crate) struct LinearMemory {
     /// Bytes accessible; compiled code reads it.
     length: AtomicU64,
-    map: Mmap,
+    map: Reservation,
     /// Pages at most.
     limit: u64,
     ty: MemoryType,
@@ -47,13 +48,13 @@ impl LinearMemory {
         let failed = |error| resource(format!("a memory of {} pages", ty.minimum), error);
         let length = ty.minimum_bytes().ok_or_else(|| failed(io::ErrorKind::OutOfMemory.into()))?;
         let most = ty.maximum.unwrap_or(u64::MAX).min(ty.max_pages());
-        let (map, limit) = match Bounds::of(&ty, guarded) {
-            Bounds::Reserved => (Mmap::reserve(ALL_ADDRESSES as usize), most),
-            Bounds::Guarded => reserve(&ty, most, GUARD_SIZE),
-            Bounds::Checked => reserve(&ty, most, 0),
+        let (bytes, limit) = match Bounds::of(&ty, guarded) {
+            Bounds::Reserved => (Some(ALL_ADDRESSES), most),
+            Bounds::Guarded => room(&ty, most, GUARD_SIZE),
+            Bounds::Checked => room(&ty, most, 0),
         };
-        let map = map.map_err(failed)?;
-        map.make_accessible(0, length as usize).map_err(failed)?;
+        let bytes = bytes.ok_or_else(|| failed(io::ErrorKind::OutOfMemory.into()))?;
+        let map = Reservation::new(bytes as usize, length as usize).map_err(failed)?;
         Ok(LinearMemory {
             length: AtomicU64::new(length),
             map,
@@ -106,7 +107,7 @@ impl LinearMemory {
         let old = start >> self.ty.page_size_log2;
         let new = old.checked_add(delta).filter(|new| *new <= self.limit)?;
         let end = new << self.ty.page_size_log2;
-        self.map.make_accessible(start as usize, end as usize).ok()?;
+        self.map.extend(end as usize).ok()?;
         self.length.store(end, Ordering::SeqCst);
         Some(old)
     }
@@ -123,10 +124,11 @@ impl LinearMemory {
     }
 }
 
-/// Reserves room to grow to `most` pages and `guard` bytes behind it. Returns
-/// how many pages it is for: where address space is limited, an eighth of what
-/// is left at most, so that there is always some for the next memory.
-fn reserve(ty: &MemoryType, most: u64, guard: u64) -> (io::Result<Mmap>, u64) {
+/// Bytes to reserve for growing to `most` pages, with `guard` bytes behind it,
+/// if that is a number; and how many pages it is for: where address space is
+/// limited, an eighth of what is left at most, so that there is always some for
+/// the next memory.
+fn room(ty: &MemoryType, most: u64, guard: u64) -> (Option<u64>, u64) {
     let most = match ty.index {
         IndexType::I32 => most,
         IndexType::I64 => most.min(MOST_RESERVED / ty.page_size()),
@@ -134,9 +136,7 @@ fn reserve(ty: &MemoryType, most: u64, guard: u64) -> (io::Result<Mmap>, u64) {
     let share = address_space_left().map_or(most, |left| left / 8 / ty.page_size());
     let limit = most.min(share).max(ty.minimum);
     // The minimum may be anything; all else is far below 2^64 bytes.
-    let bytes = limit.checked_mul(ty.page_size()).and_then(|bytes| bytes.checked_add(guard));
-    let bytes = bytes.ok_or_else(|| io::ErrorKind::OutOfMemory.into());
-    (bytes.and_then(|bytes| Mmap::reserve(bytes as usize)), limit)
+    (limit.checked_mul(ty.page_size()).and_then(|bytes| bytes.checked_add(guard)), limit)
 }
 
 /// The first contents of a memory, shared by all instances of a module: they

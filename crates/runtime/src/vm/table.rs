@@ -1,12 +1,15 @@
 //! The storage of a table: an array of references that never moves.
 
 use crate::error::resource;
-use crate::sys::mmap::{Mmap, address_space_left};
+use crate::sys::mmap::{address_space_left, round_to_pages};
+use crate::sys::reservation::Reservation;
 use crate::{Error, LinkError};
 use wasmprof_image::abi::POINTER_SIZE;
 use wasmprof_module::{MAX_TABLE_ELEMENTS, TableType};
 
 const ELEMENT_SIZE: u64 = POINTER_SIZE as u64;
+/// Tables with fewer elements take what address space they want.
+const LARGE: u64 = 8192;
 
 /// A table. Its address is fixed: compiled code has pointers into it.
 ///
@@ -16,7 +19,7 @@ const ELEMENT_SIZE: u64 = POINTER_SIZE as u64;
 pub(crate) struct TableStorage {
     /// Elements now; compiled code reads it.
     length: u64,
-    map: Mmap,
+    map: Reservation,
     limit: u64,
     ty: TableType,
 }
@@ -27,10 +30,14 @@ impl TableStorage {
             return Err(LinkError::TableTooLarge { elements: ty.minimum }.into());
         }
         let maximum = ty.maximum.unwrap_or(MAX_TABLE_ELEMENTS).min(MAX_TABLE_ELEMENTS);
-        // As for memories, but tables are small.
-        let share = address_space_left().map_or(maximum, |left| left / 64 / ELEMENT_SIZE);
+        // As for memories, but tables are small, and this costs them a question
+        // to the system only if they may become large.
+        let share = match maximum {
+            0..LARGE => maximum,
+            _ => address_space_left().map_or(maximum, |left| left / 64 / ELEMENT_SIZE),
+        };
         let limit = maximum.min(share).max(ty.minimum);
-        let map = Mmap::zeroed((limit * ELEMENT_SIZE) as usize)
+        let map = Reservation::new(bytes(limit), bytes(ty.minimum))
             .map_err(|error| resource(format!("a table of {} elements", ty.minimum), error))?;
         Ok(TableStorage { length: ty.minimum, map, limit, ty })
     }
@@ -49,8 +56,8 @@ impl TableStorage {
     }
 
     pub(crate) fn elements(&self) -> &[u64] {
-        // SAFETY: the mapping is zeroed, page-aligned, and has room for `limit`
-        // elements, which the length never exceeds.
+        // SAFETY: the elements up to the length are accessible, and started as
+        // zeros; the mapping is page-aligned.
         unsafe { std::slice::from_raw_parts(self.base().cast(), self.length as usize) }
     }
 
@@ -63,8 +70,14 @@ impl TableStorage {
     pub(crate) fn grow(&mut self, delta: u64, init: u64) -> Option<u64> {
         let old = self.length;
         let new = old.checked_add(delta).filter(|new| *new <= self.limit)?;
+        self.map.extend(bytes(new)).ok()?;
         self.length = new;
         self.elements_mut()[old as usize..].fill(init);
         Some(old)
     }
+}
+
+/// Whole pages for so many elements, in bytes.
+fn bytes(elements: u64) -> usize {
+    round_to_pages((elements * ELEMENT_SIZE) as usize)
 }

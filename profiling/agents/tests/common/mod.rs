@@ -20,6 +20,7 @@ pub(crate) fn image<'a>(name: &str, symbols: impl IntoIterator<Item = &'a str>) 
         text: vec![0; 32 * symbols.len()],
         symbols,
         traps: Default::default(),
+        handlers: Default::default(),
         locations: Default::default(),
     }
 }

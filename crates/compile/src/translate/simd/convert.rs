@@ -1,7 +1,7 @@
 //! Vectors with lanes of another width or kind: widening and narrowing, floats
 //! and integers, and sums and products that are wider than what they are of.
 
-use super::{Translator, UnaryIns};
+use super::{SIGNED, Translator, UNSIGNED, UnaryIns};
 use cranelift_codegen::ir::{InstBuilder, Type, types};
 use wasmparser::Operator;
 
@@ -40,16 +40,14 @@ impl Translator<'_> {
 
     /// Sums of neighbours. Cranelift has instructions for these patterns.
     fn widening_sum(&mut self, op: &Operator<'_>) -> bool {
-        let signed: [UnaryIns; 2] = [|ins, a| ins.swiden_low(a), |ins, a| ins.swiden_high(a)];
-        let unsigned: [UnaryIns; 2] = [|ins, a| ins.uwiden_low(a), |ins, a| ins.uwiden_high(a)];
         match *op {
-            Operator::I16x8ExtAddPairwiseI8x16S => self.pairwise_sum(types::I8X16, signed),
-            Operator::I16x8ExtAddPairwiseI8x16U => self.pairwise_sum(types::I8X16, unsigned),
-            Operator::I32x4ExtAddPairwiseI16x8S => self.pairwise_sum(types::I16X8, signed),
-            Operator::I32x4ExtAddPairwiseI16x8U => self.pairwise_sum(types::I16X8, unsigned),
+            Operator::I16x8ExtAddPairwiseI8x16S => self.pairwise_sum(types::I8X16, SIGNED),
+            Operator::I16x8ExtAddPairwiseI8x16U => self.pairwise_sum(types::I8X16, UNSIGNED),
+            Operator::I32x4ExtAddPairwiseI16x8S => self.pairwise_sum(types::I16X8, SIGNED),
+            Operator::I32x4ExtAddPairwiseI16x8U => self.pairwise_sum(types::I16X8, UNSIGNED),
             Operator::I32x4DotI16x8S => {
                 let (a, b) = self.pop2_as(types::I16X8);
-                let [low, high] = signed.map(|widen| self.widened_product(a, b, widen));
+                let [low, high] = SIGNED.map(|widen| self.widened_product(a, b, widen));
                 let value = self.ins().iadd_pairwise(low, high);
                 self.push(value);
             }

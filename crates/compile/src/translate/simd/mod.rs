@@ -21,6 +21,11 @@ type UnaryIns = fn(FuncInstBuilder<'_, '_>, Value) -> Value;
 /// An instruction with two operands.
 type BinaryIns = fn(FuncInstBuilder<'_, '_>, Value, Value) -> Value;
 
+/// How the lower and the upper half of a vector are widened, with signs.
+const SIGNED: [UnaryIns; 2] = [|ins, a| ins.swiden_low(a), |ins, a| ins.swiden_high(a)];
+/// How they are widened without.
+const UNSIGNED: [UnaryIns; 2] = [|ins, a| ins.uwiden_low(a), |ins, a| ins.uwiden_high(a)];
+
 /// Matches operators against a table with rows `kind instruction: operator
 /// type of the operands, ...;` for the kinds of [`translate`].
 macro_rules! table {

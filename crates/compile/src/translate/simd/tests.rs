@@ -208,9 +208,14 @@ fn every_operator() -> Vec<u8> {
 fn every_operator_compiles_for_every_processor() {
     let wasm = every_operator();
     for strategy in [Strategy::Optimized, Strategy::Fast] {
-        for canonicalize_nans in [false, true] {
-            let options =
-                Options { strategy, canonicalize_nans, verify: true, ..Options::default() };
+        for strict in [false, true] {
+            let options = Options {
+                strategy,
+                canonicalize_nans: strict,
+                relaxed_simd_deterministic: strict,
+                verify: true,
+                ..Options::default()
+            };
             let mut target = lookup_by_name("x86_64").expect("a target");
             for level in LEVELS {
                 for feature in *level {
