@@ -134,6 +134,59 @@ fn a_trap_unwinds_nested_entries_one_by_one() -> Result<(), Error> {
     Ok(())
 }
 
+/// A store whose code is called while that of another one is running, and the
+/// first one again inside of that: each keeps its own entries.
+#[test]
+fn stores_are_entered_inside_of_each_other() -> Result<(), Error> {
+    const GUEST: &str = r#"(module
+        (import "" "other" (func $other (param i32) (result i32)))
+        (func (export "run") (param i32) (result i32)
+            (if (i32.eqz (local.get 0)) (then (unreachable)))
+            (i32.add (call $other (i32.sub (local.get 0) (i32.const 1))) (i32.const 1))))"#;
+    /// Both stores run the guest; what one calls enters the other.
+    type Data = Option<Box<Store<()>>>;
+    let engine = Engine::new(Config::new())?;
+    let module = Module::new(&engine, GUEST)?;
+
+    let mut inner_linker = Linker::<()>::new(&engine);
+    inner_linker.func_wrap("", "other", |mut caller: Caller<'_, ()>, depth: i32| {
+        match depth {
+            // The same store once more.
+            1.. => {
+                let run = caller.get_export("run").and_then(Extern::into_func).expect("exported");
+                run.typed::<i32, i32>(&caller)?.call(&mut caller, depth)
+            }
+            _ => Ok(100),
+        }
+    })?;
+    let mut inner = Box::new(Store::new(&engine, ()));
+    let instance = inner_linker.instantiate(&mut *inner, &module)?;
+    let run_inner = instance.get_typed_func::<i32, i32>(&mut *inner, "run")?;
+
+    let mut linker = Linker::<Data>::new(&engine);
+    linker.func_wrap("", "other", move |mut caller: Caller<'_, Data>, depth: i32| {
+        let mut inner = caller.data_mut().take().expect("it is nobody else's");
+        let value = run_inner.call(&mut *inner, depth);
+        // A trap of the inner store is none of the outer one.
+        let trapped = run_inner.call(&mut *inner, 0).unwrap_err();
+        assert_eq!(trapped.backtrace().expect("it has one").frames().len(), 1);
+        *caller.data_mut() = Some(inner);
+        value
+    })?;
+    let mut store = Store::new(&engine, Some(inner));
+    let instance = linker.instantiate(&mut store, &module)?;
+    let run = instance.get_typed_func::<i32, i32>(&mut store, "run")?;
+    for _ in 0..3 {
+        assert_eq!(run.call(&mut store, 4)?, 103 + 1);
+        let error = run.call(&mut store, 1).unwrap_err();
+        assert_eq!(error.trap().expect("a trap").code, TrapCode::Unreachable);
+        assert_eq!(error.backtrace().expect("it has one").frames().len(), 1);
+        let error = run.call(&mut store, 0).unwrap_err();
+        assert_eq!(error.backtrace().expect("it has one").frames().len(), 1);
+    }
+    Ok(())
+}
+
 #[derive(Debug, PartialEq)]
 struct Custom(i32);
 

@@ -69,7 +69,7 @@ fn setting(config: Config) -> Setting {
     let one = Tag::new(&mut store, &FuncType::new([ValType::I32], []));
     let text = ExternRef::new(&mut store, String::from("text"));
     let inner = Exception::new(&mut store, one, [Val::I32(99)]).expect("it fits");
-    let inner = ExnRef::new(&mut store, inner);
+    let inner = ExnRef::new(&mut store, inner).expect("room");
 
     let mut linker: Linker<Option<Instance>> = Linker::new(&engine);
     linker.define(&mut store, "", "e", tag).expect("a new name");

@@ -127,33 +127,48 @@ fn publish(change: impl FnOnce(&mut Vec<Listed>)) {
     }
 }
 
+/// Somebody who reads the list: what is in it stays alive as long. Safe in a
+/// signal handler.
+struct Reader {
+    readers: &'static AtomicUsize,
+    list: *const Vec<Listed>,
+}
+
+impl Reader {
+    fn new() -> Reader {
+        loop {
+            let generation = GENERATION.load(Ordering::SeqCst);
+            let readers = &READERS[generation % 2];
+            readers.fetch_add(1, Ordering::SeqCst);
+            // If the generation has ended meanwhile, nobody may be waiting for it.
+            if GENERATION.load(Ordering::SeqCst) == generation {
+                return Reader { readers, list: SNAPSHOT.load(Ordering::SeqCst) };
+            }
+            readers.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+
+    /// The code at an address.
+    fn at(&self, pc: Pc) -> Option<Listed> {
+        // SAFETY: a snapshot is not freed while a reader is counted.
+        let list = unsafe { self.list.as_ref() }?;
+        let after = list.partition_point(|listed| listed.start <= pc.0);
+        list.get(after.checked_sub(1)?).filter(|listed| pc.0 < listed.end).copied()
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.readers.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 /// Calls `read` with the code at `pc` and the offset in it. Safe in a signal
 /// handler, if `read` is.
 fn with_code_at<R>(pc: Pc, read: impl FnOnce(*const Code, CodeOffset) -> R) -> Option<R> {
-    let readers = start_reading();
-    // SAFETY: a snapshot is not freed while a reader is counted.
-    let list = unsafe { SNAPSHOT.load(Ordering::SeqCst).as_ref() };
-    let found = list.and_then(|list| {
-        let after = list.partition_point(|listed| listed.start <= pc.0);
-        let listed = list.get(after.checked_sub(1)?)?;
-        (pc.0 < listed.end).then(|| read(listed.code, CodeOffset((pc.0 - listed.start) as u32)))
-    });
-    readers.fetch_sub(1, Ordering::SeqCst);
-    found
-}
-
-/// Counts a reader, who must take itself off the count that is returned.
-fn start_reading() -> &'static AtomicUsize {
-    loop {
-        let generation = GENERATION.load(Ordering::SeqCst);
-        let readers = &READERS[generation % 2];
-        readers.fetch_add(1, Ordering::SeqCst);
-        // If the generation has ended meanwhile, nobody may be waiting for it.
-        if GENERATION.load(Ordering::SeqCst) == generation {
-            return readers;
-        }
-        readers.fetch_sub(1, Ordering::SeqCst);
-    }
+    let reader = Reader::new();
+    let listed = reader.at(pc)?;
+    Some(read(listed.code, CodeOffset((pc.0 - listed.start) as u32)))
 }
 
 /// Why the instruction at `pc` traps, if it is one of compiled code that may.
@@ -162,20 +177,41 @@ pub(crate) fn trap_at(pc: Pc) -> Option<TrapCode> {
     with_code_at(pc, |code, offset| unsafe { &(*code).image }.traps.get(offset)).flatten()
 }
 
-/// Calls `visit` with the size of the frame, the catches and the address of the
-/// code for the call that returns to `return_address`. What catches nothing is
-/// a call with no catches. `None` if there is no compiled code.
-pub(crate) fn catches_at<R>(
-    return_address: Pc,
-    visit: impl FnOnce(u32, &[Catch], usize) -> Option<R>,
-) -> Option<Option<R>> {
-    // A call may be the last instruction of its code.
-    with_code_at(Pc(return_address.0 - 1), |code, offset| {
+/// Looks for handlers up the stack. While it lives, no code goes away.
+pub(crate) struct Handlers {
+    reader: Reader,
+    /// Where the last one was: the next one is mostly there, too.
+    last: Option<Listed>,
+}
+
+/// What a call catches.
+pub(crate) struct Catches<'a> {
+    /// From the stack pointer of the call to its frame pointer, in bytes.
+    pub(crate) frame_size: u32,
+    pub(crate) catches: &'a [Catch],
+    /// The address of the code.
+    pub(crate) base: usize,
+}
+
+impl Handlers {
+    pub(crate) fn new() -> Handlers {
+        Handlers { reader: Reader::new(), last: None }
+    }
+
+    /// What the call that returns to `return_address` catches, if anything.
+    /// `None` if there is no compiled code.
+    pub(crate) fn of(&mut self, return_address: Pc) -> Option<Option<Catches<'_>>> {
+        // A call may be the last instruction of its code.
+        let pc = return_address.0 - 1;
+        let last = self.last.filter(|last| (last.start..last.end).contains(&pc));
+        let listed = last.or_else(|| self.reader.at(Pc(pc)))?;
+        self.last = Some(listed);
         // SAFETY: listed code is alive while a reader is counted.
-        let code = unsafe { &*code };
-        let (frame_size, catches) = code.image.handlers.get(CodeOffset(offset.0 + 1))?;
-        visit(frame_size, catches, code.memory.base() as usize)
-    })
+        let code = unsafe { &*listed.code };
+        let offset = CodeOffset((return_address.0 - listed.start) as u32);
+        let found = code.image.handlers.get(offset);
+        Some(found.map(|(frame_size, catches)| Catches { frame_size, catches, base: listed.start }))
+    }
 }
 
 /// The compiled code at `pc`, which must be in a frame of the current thread:

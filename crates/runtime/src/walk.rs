@@ -6,7 +6,7 @@
 //! anything is left to `call`.
 
 use crate::Backtrace;
-use crate::code::{self, CodePlace, place_at};
+use crate::code::{Catches, CodePlace, Handlers, place_at};
 use crate::sys::arch::{self, Handler};
 use crate::vm::{ExceptionData, StoreContext, VmctxHead};
 use std::ptr::NonNull;
@@ -67,19 +67,19 @@ pub(crate) unsafe fn find_handler(
     unsafe {
         let mut return_address = arch::return_address_below((*store).exit_sp);
         let mut fp = (*store).exit_fp;
+        let mut handlers = Handlers::new();
         loop {
-            let caught = code::catches_at(Pc(return_address), |frame_size, catches, base| {
+            if let Some(Catches { frame_size, catches, base }) = handlers.of(Pc(return_address))? {
                 let sp = fp - frame_size as usize;
                 let catch = catches.iter().find(|catch| {
                     let vmctx = *((sp + catch.vmctx as usize) as *const *mut VmctxHead);
                     catch.tag.is_none_or(|tag| {
                         (*(*vmctx).instance).tags[tag as usize] == exception.as_ref().tag
                     })
-                })?;
-                Some(Handler { sp, fp, pc: base + catch.handler.index() })
-            })?;
-            if caught.is_some() {
-                return caught;
+                });
+                if let Some(catch) = catch {
+                    return Some(Handler { sp, fp, pc: base + catch.handler.index() });
+                }
             }
             (fp, return_address) = arch::caller_frame(fp);
         }

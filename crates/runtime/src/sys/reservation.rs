@@ -182,9 +182,9 @@ mod tests {
         (1 << 30) + n * page_size()
     }
 
-    fn bytes(reservation: &Reservation) -> &mut [u8] {
-        let front = reservation.front.load(Ordering::Relaxed);
-        // SAFETY: the front is accessible, and each test has its own.
+    fn bytes(reservation: &mut Reservation) -> &mut [u8] {
+        let front = *reservation.front.get_mut();
+        // SAFETY: the front is accessible, and borrowed as long.
         unsafe { std::slice::from_raw_parts_mut(reservation.base(), front) }
     }
 
@@ -203,16 +203,16 @@ mod tests {
     fn what_is_used_again_is_zero_and_no_larger_than_asked_for() {
         let len = size(1);
         for front in [page_size(), 3 * SMALL, SMALL, 0, 5 * SMALL, page_size(), page_size(), 100] {
-            let reservation = Reservation::new(len, front).expect("address space");
-            assert!(bytes(&reservation).iter().all(|byte| *byte == 0));
-            assert_eq!(bytes(&reservation).len(), front);
+            let mut reservation = Reservation::new(len, front).expect("address space");
+            assert!(bytes(&mut reservation).iter().all(|byte| *byte == 0));
+            assert_eq!(bytes(&mut reservation).len(), front);
             assert!(front == 0 || readable(&reservation, front - 1));
             assert!(!readable(&reservation, round_to_pages(front)));
-            bytes(&reservation).fill(0xff);
+            bytes(&mut reservation).fill(0xff);
             reservation.extend(front + SMALL).expect("memory");
-            assert!(bytes(&reservation)[front..].iter().all(|byte| *byte == 0));
+            assert!(bytes(&mut reservation)[front..].iter().all(|byte| *byte == 0));
             assert!(!readable(&reservation, round_to_pages(front + SMALL)));
-            bytes(&reservation).fill(0xff);
+            bytes(&mut reservation).fill(0xff);
         }
     }
 
@@ -222,12 +222,12 @@ mod tests {
         let file = memory_file(page as u64).expect("a file in memory");
         file.write_all_at(&[7; 100], 0).expect("it has room");
         for _ in 0..3 {
-            let reservation = Reservation::new(len, 4 * page).expect("address space");
-            assert!(bytes(&reservation).iter().all(|byte| *byte == 0));
+            let mut reservation = Reservation::new(len, 4 * page).expect("address space");
+            assert!(bytes(&mut reservation).iter().all(|byte| *byte == 0));
             // SAFETY: nobody uses it yet.
             unsafe { reservation.map_file(2 * page, page, &file) }.expect("it is mapped");
-            assert_eq!(bytes(&reservation)[2 * page..][..101], [&[7; 100][..], &[0]].concat());
-            bytes(&reservation).fill(0xff);
+            assert_eq!(bytes(&mut reservation)[2 * page..][..101], [&[7; 100][..], &[0]].concat());
+            bytes(&mut reservation).fill(0xff);
         }
         let mut unchanged = [0; 100];
         file.read_exact_at(&mut unchanged, 0).expect("it is there");
