@@ -149,8 +149,7 @@ pub(crate) fn import_call(
 /// An imported function, in the vmctx of the function that calls it.
 ///
 /// What is known of it is loaded where it is used and not once before, though
-/// it never changes: a load costs less than a register that is taken for long,
-/// and is part of the comparison or the call anyway.
+/// it never changes: a load costs less than a register that is taken for long.
 #[derive(Clone, Copy)]
 pub(crate) struct Import {
     vmctx: Value,

@@ -2,7 +2,8 @@
 
 use crate::code::Code;
 use crate::error::resource;
-use crate::sys::{reservation, signals};
+use crate::sys::reservation::User;
+use crate::sys::signals;
 use crate::{BoxError, Error};
 use std::fmt;
 use std::sync::Arc;
@@ -100,6 +101,8 @@ pub struct Engine {
 }
 
 struct Inner {
+    /// While there is an engine, what memories have left is kept.
+    _user: User,
     max_wasm_stack: usize,
     guarded_memories: bool,
     agents: Arc<Agents>,
@@ -108,13 +111,6 @@ struct Inner {
     stubs: TypeMap<Stubs>,
     /// How often the epoch was incremented; compiled code reads it.
     epoch: AtomicU64,
-}
-
-impl Drop for Inner {
-    /// What memories of the engine have left is not kept for nobody.
-    fn drop(&mut self) {
-        reservation::release_all();
-    }
 }
 
 /// Addresses of the stubs for a type, and what keeps them mapped.
@@ -141,6 +137,7 @@ impl Engine {
         }
         signals::install().map_err(|error| resource("signal handlers".to_owned(), error))?;
         let inner = Inner {
+            _user: User::new(),
             max_wasm_stack: config.max_wasm_stack,
             guarded_memories: config.guarded_memories,
             epoch_interruption: config.epoch_interruption,

@@ -13,7 +13,7 @@
 //! mov  %rdi,%r8
 //! mov  0x28(%rdi),%rax     the kind of the import: is it a host function?
 //! cmp  $0x1,%rax
-//! jne  wasm                if not, another instance's function is called
+//! jne  elsewhere           if not, another instance's function is called
 //! mov  %rdx,%rcx           the arguments move up behind the vmctx
 //! mov  %rsi,%rdi
 //! mov  0x20(%r8),%rax      the closure, for what it captures

@@ -150,6 +150,16 @@ const PROGRAM: &str = r#"
   (func $c (param i32) (result i32) (global.get $stack)))
 "#;
 
+/// A module with a megabyte of data.
+fn with_data() -> String {
+    let data = "some words of data ".repeat(1 << 16);
+    format!(
+        r#"(module (memory 32) (data (i32.const 1000) "{}")
+            (func (export "a") (param i32) (result i32) (i32.load (local.get 0))))"#,
+        &data[..1 << 20]
+    )
+}
+
 /// A module with `count` functions to import.
 fn importing(count: u32) -> String {
     let import =
@@ -206,6 +216,7 @@ macro_rules! define_probes {
     () => {
         use super::{
             Base, CALLS, EMPTY, GUEST_LOOP, HOST_LOOP, IMPORTS, PROGRAM, Probe, THROWS, importing,
+            with_data,
         };
         use std::cell::RefCell;
         use std::hint::black_box;
@@ -377,6 +388,7 @@ macro_rules! define_probes {
             for (name, text) in [
                 ("store and instance, empty module", EMPTY),
                 ("store and instance, memory and table", PROGRAM),
+                ("store and instance, 1 MB of data", &with_data()),
             ] {
                 let module = Module::new(engine, wat::parse_str(text)?)?;
                 let engine = engine.clone();
@@ -389,17 +401,22 @@ macro_rules! define_probes {
                 }));
             }
             // The same with a call that touches the memory.
-            let module = Module::new(engine, wat::parse_str(PROGRAM)?)?;
-            let own = engine.clone();
-            probes.push(Probe::new("the same, and calling an export", None, move |count| {
-                for _ in 0..count {
-                    let mut store = Store::new(&own, 0);
-                    let instance = Instance::new(&mut store, &module, &[])?;
-                    let function = instance.get_typed_func::<u32, u32>(&mut store, "a")?;
-                    black_box(function.call(&mut store, 1048576)?);
-                }
-                Ok(())
-            }));
+            for (name, text, address) in [
+                ("memory and table, and a call that loads", PROGRAM, 1 << 20),
+                ("1 MB of data, and a call that loads", &with_data(), 1000),
+            ] {
+                let module = Module::new(engine, wat::parse_str(text)?)?;
+                let engine = engine.clone();
+                probes.push(Probe::new(name, None, move |count| {
+                    for _ in 0..count {
+                        let mut store = Store::new(&engine, 0);
+                        let instance = Instance::new(&mut store, &module, &[])?;
+                        let function = instance.get_typed_func::<u32, u32>(&mut store, "a")?;
+                        black_box(function.call(&mut store, address)?);
+                    }
+                    Ok(())
+                }));
+            }
 
             let module = Module::new(engine, wat::parse_str(importing(IMPORTS))?)?;
             let mut linker = Linker::<u32>::new(engine);

@@ -53,6 +53,9 @@ struct Figures {
     native: Vec<f64>,
 }
 
+/// What starts a process of ours, and of theirs.
+type Commands<'a> = [&'a dyn Fn() -> Command; 2];
+
 const BOTH: [Which; 2] = [Which::Ours, Which::Theirs];
 
 impl Bench {
@@ -221,7 +224,7 @@ impl Bench {
             command.args(["child", &which.to_string(), "run"]).arg(&hello);
             command
         };
-        let mut rows: Vec<(&str, [&dyn Fn() -> Command; 2])> = Vec::new();
+        let mut rows: Vec<(&str, Commands<'_>)> = Vec::new();
         let (ours, theirs) = (|| child(Which::Ours), || child(Which::Theirs));
         rows.push(("embedded in the same binary", [&ours, &theirs]));
 
@@ -427,7 +430,7 @@ fn range(values: &[f64]) -> String {
 
 /// Who goes first changes with each round.
 fn order(round: usize) -> [Which; 2] {
-    if round % 2 == 0 { BOTH } else { [BOTH[1], BOTH[0]] }
+    if round.is_multiple_of(2) { BOTH } else { [BOTH[1], BOTH[0]] }
 }
 
 /// All must have printed the same, and what is expected where that is known.

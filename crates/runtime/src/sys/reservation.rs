@@ -46,6 +46,27 @@ static FREE: Mutex<Vec<Kept>> = Mutex::new(Vec::new());
 /// Whether address space was limited when some was last reserved.
 static LIMITED: AtomicBool = AtomicBool::new(false);
 
+/// How many there are who may want what is kept.
+static USERS: AtomicUsize = AtomicUsize::new(0);
+
+/// Somebody who makes memories. When nobody does any more, nothing is kept.
+pub(crate) struct User(());
+
+impl User {
+    pub(crate) fn new() -> User {
+        USERS.fetch_add(1, Ordering::Relaxed);
+        User(())
+    }
+}
+
+impl Drop for User {
+    fn drop(&mut self) {
+        if USERS.fetch_sub(1, Ordering::Relaxed) == 1 {
+            release_all();
+        }
+    }
+}
+
 /// What a panicking thread was doing to it is finished or not begun.
 fn free() -> MutexGuard<'static, Vec<Kept>> {
     FREE.lock().unwrap_or_else(PoisonError::into_inner)
@@ -134,8 +155,9 @@ impl Reservation {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
+        let wanted = USERS.load(Ordering::Relaxed) > 0 && !LIMITED.load(Ordering::Relaxed);
         // SAFETY: this is its owner, which goes.
-        let cleared = unsafe { !LIMITED.load(Ordering::Relaxed) && self.clear() };
+        let cleared = wanted && unsafe { self.clear() };
         // SAFETY: it is not touched again.
         let map = unsafe { ManuallyDrop::take(&mut self.map) };
         if cleared {
@@ -166,7 +188,7 @@ fn keep(kept: Kept) {
 }
 
 /// Gives all that is kept back to the system; says whether that was anything.
-pub(crate) fn release_all() -> bool {
+fn release_all() -> bool {
     let all = std::mem::take(&mut *free());
     !all.is_empty()
 }
@@ -201,6 +223,7 @@ mod tests {
 
     #[test]
     fn what_is_used_again_is_zero_and_no_larger_than_asked_for() {
+        let _user = User::new();
         let len = size(1);
         for front in [page_size(), 3 * SMALL, SMALL, 0, 5 * SMALL, page_size(), page_size(), 100] {
             let mut reservation = Reservation::new(len, front).expect("address space");
@@ -218,6 +241,7 @@ mod tests {
 
     #[test]
     fn a_file_is_gone_when_it_is_used_again() {
+        let _user = User::new();
         let (len, page) = (size(2), page_size());
         let file = memory_file(page as u64).expect("a file in memory");
         file.write_all_at(&[7; 100], 0).expect("it has room");
