@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use wasmprof_engine::{
     Caller, Config, Engine, Error, Exception, ExnRef, Extern, Func, FuncType, Instance, Linker,
-    Module, ResourceLimiter, Store, Strategy, Tag, TrapCode, Val, ValType,
+    Module, ResourceLimiter, Store, StoreLimitsBuilder, Strategy, Tag, TrapCode, Val, ValType,
 };
 
 /// An engine of each strategy.
@@ -274,7 +274,7 @@ fn the_embedder_can_make_hold_and_throw_references() {
         let mut store = Store::new(&engine, ());
         let tag = Tag::new(&mut store, &i32_tag());
         let made = Exception::new(&mut store, tag, [Val::I32(9)]).unwrap();
-        let reference = ExnRef::new(&mut store, made);
+        let reference = ExnRef::new(&mut store, made).unwrap();
         let module = Module::new(
             &engine,
             r#"(module
@@ -377,6 +377,128 @@ fn what_ends_a_program_is_not_caught() {
             let run = instance.get_typed_func::<(), ()>(&mut store, name).unwrap();
             let ended = exception(run.call(&mut store, ()));
             assert_eq!(ended.values()[0].i32(), Some(7), "{name}");
+        }
+    }
+}
+
+/// Calls list only so many clauses: what is caught farther out is thrown again.
+/// Which clause catches must not depend on it.
+#[test]
+fn the_first_clause_that_fits_catches_among_hundreds() {
+    const MANY: usize = 300;
+    let tags: String = (0..MANY).map(|i| format!("(tag $t{i} (param i32))")).collect();
+    let throws: String = (0..MANY)
+        .map(|i| {
+            format!("(if (i32.eq (local.get $which) (i32.const {i})) (then (throw $t{i} (local.get $which))))")
+        })
+        .collect();
+    // Each clause adds a thousand times its number to what it has caught.
+    let landing = |i: usize, body: &str| {
+        format!(
+            "(block $b{i} (result i32) {body} (return (i32.const -1)))
+             (return (i32.add (i32.const {}))) ",
+            i * 1000
+        )
+    };
+    let mut nested = "(call $throws (local.get $which))".to_owned();
+    for i in 0..MANY {
+        nested = landing(i, &format!("(try_table (catch $t{i} $b{i}) {nested})"));
+    }
+    // In one block, every other tag is caught twice, and the last clause is for all.
+    let clauses: String =
+        (0..MANY).map(|i| format!("(catch $t{i} $b{i}) (catch $t{} $b0)", i / 2 * 2)).collect();
+    let mut flat = format!(
+        "(try_table {clauses} (catch_all $all) (call $throws (local.get $which)))
+         (return (i32.const -1))"
+    );
+    for i in 0..MANY {
+        flat = format!(
+            "(block $b{i} (result i32) {flat} unreachable)
+             (return (i32.add (i32.const {})))",
+            i * 1000
+        );
+    }
+    let text = format!(
+        "(module {tags}
+            (tag $other)
+            (func $throws (param $which i32) {throws} (throw $other))
+            (func (export \"nested\") (param $which i32) (result i32) {nested})
+            (func (export \"flat\") (param $which i32) (result i32)
+                (block $all {flat}) (i32.const -2)))"
+    );
+    for engine in engines() {
+        let module = Module::new(&engine, &text).unwrap();
+        let mut store = Store::new(&engine, ());
+        let instance = Instance::new(&mut store, &module, &[]).unwrap();
+        for name in ["nested", "flat"] {
+            let f = instance.get_typed_func::<i32, i32>(&mut store, name).unwrap();
+            for which in 0..MANY as i32 {
+                assert_eq!(f.call(&mut store, which).unwrap(), 1001 * which, "{name}");
+            }
+        }
+        let f = instance.get_typed_func::<i32, i32>(&mut store, "flat").unwrap();
+        assert_eq!(f.call(&mut store, -1).unwrap(), -2);
+        let f = instance.get_typed_func::<i32, i32>(&mut store, "nested").unwrap();
+        assert_eq!(exception(f.call(&mut store, -1)).values().len(), 0);
+    }
+}
+
+/// Many calls within many blocks that catch: were each call to list all clauses,
+/// this module would take gigabytes to compile.
+#[test]
+fn many_calls_in_many_blocks_that_catch_are_compiled() {
+    const MANY: usize = 1000;
+    let tags: String = (0..MANY).map(|i| format!("(tag $t{i})")).collect();
+    let clauses: String = (0..MANY).map(|i| format!("(catch $t{i} $out)")).collect();
+    let calls = "(call $f)".repeat(MANY);
+    let text = format!(
+        "(module {tags} (func $f (throw $t{}))
+            (func (export \"run\") (block $out (try_table {clauses} {calls}))))",
+        MANY - 1
+    );
+    for engine in engines() {
+        let module = Module::new(&engine, &text).unwrap();
+        let mut store = Store::new(&engine, ());
+        let instance = Instance::new(&mut store, &module, &[]).unwrap();
+        let run = instance.get_typed_func::<(), ()>(&mut store, "run").unwrap();
+        run.call(&mut store, ()).unwrap();
+    }
+}
+
+/// A program that keeps all its exceptions is stopped, and one that does not is
+/// not.
+#[test]
+fn exceptions_are_limited() {
+    for engine in engines() {
+        let module = Module::new(
+            &engine,
+            r#"(module
+                (tag $t (param i64 i64 i64 i64 exnref))
+                (func $throw (param exnref) (result exnref)
+                    (block $caught (result exnref)
+                        (try_table (catch_all_ref $caught)
+                            (throw $t (i64.const 1) (i64.const 2) (i64.const 3) (i64.const 4)
+                                (local.get 0)))
+                        unreachable))
+                (func (export "run") (param $keep i32) (local $chain exnref) (local $i i32)
+                    (loop $again
+                        (local.set $chain (call $throw (local.get $chain)))
+                        (if (i32.eqz (local.get $keep))
+                            (then (local.set $chain (ref.null exn))))
+                        (br_if $again
+                            (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1)))
+                                      (i32.const 100000))))))"#,
+        )
+        .unwrap();
+        let limits = StoreLimitsBuilder::new().exception_bytes(4 << 20).build();
+        let mut store = Store::new(&engine, limits);
+        store.limiter(|limits| limits);
+        let instance = Instance::new(&mut store, &module, &[]).unwrap();
+        let run = instance.get_typed_func::<i32, ()>(&mut store, "run").unwrap();
+        run.call(&mut store, 0).unwrap();
+        for _ in 0..2 {
+            let error = run.call(&mut store, 1).unwrap_err();
+            assert_eq!(error.trap().map(|trap| trap.code), Some(TrapCode::ExceptionsExhausted));
         }
     }
 }

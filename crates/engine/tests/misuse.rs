@@ -50,7 +50,7 @@ impl Things {
         let exception = Exception::new(&mut store, tag, [func.into()]).expect("its values");
         Things {
             tag,
-            thrown: ExnRef::new(&mut store, exception.clone()),
+            thrown: ExnRef::new(&mut store, exception.clone()).expect("room"),
             exception,
             engine: engine.clone(),
             instance,

@@ -19,7 +19,7 @@
 //!          tables             {base, address of the length}
 //!          tags               address of what stands for the tag
 //!          globals            the values of the module's own globals
-//!          type ids           the engine's number for each function type
+//!          type ids           the number of each function type
 //!          function references
 //! ```
 
@@ -152,7 +152,7 @@ pub mod func_ref {
     pub const CODE: u32 = 0;
     /// The first argument.
     pub const VMCTX: u32 = 8;
-    /// The engine's number for its type, a `u32`.
+    /// The number of its type, a `u32`.
     pub const TYPE_ID: u32 = 16;
     /// Whether `VMCTX` is a [`host_function`](super::host_function), a `u32`.
     pub const KIND: u32 = 20;
@@ -392,7 +392,7 @@ impl VmctxLayout {
         self.globals + (index - self.imported_globals) * GLOBAL_SIZE
     }
 
-    /// The engine's number for the function type with this index.
+    /// The number of the function type with this index.
     pub fn type_id(&self, index: u32) -> u32 {
         self.type_ids + index * 4
     }

@@ -91,6 +91,9 @@ trap_codes! {
     MemoryGrowthFailed = 33, "memory growth failed";
     /// A table could not grow, likewise.
     TableGrowthFailed = 34, "table growth failed";
+    /// The exceptions that a program keeps take more than its store allows. Not
+    /// of the specification.
+    ExceptionsExhausted = 35, "too many exceptions";
 }
 
 impl std::error::Error for TrapCode {}

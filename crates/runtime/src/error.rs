@@ -541,8 +541,10 @@ impl Frame {
     /// function that had only begun, it is the first one.
     pub fn wasm_offset(&self) -> Option<WasmOffset> {
         let CodePlace { code, offset } = &self.place;
-        let end = code.image().symbol_at(*offset)?.range().end;
-        Some(code.image().locations.get_or_next(*offset, end)?.wasm)
+        let range = code.image().symbol_at(*offset)?.range();
+        let next = |offset| code.image().locations.get_or_next(offset, range.end);
+        // Where the check of the stack goes when it fails may be behind all else.
+        Some(next(*offset).or_else(|| next(range.start))?.wasm)
     }
 }
 

@@ -5,6 +5,7 @@ use crate::vm::ExceptionData;
 use crate::{AsContext, AsContextMut, Backtrace, Error, LinkError, Tag, Val};
 use std::fmt;
 use std::ptr::NonNull;
+use wasmprof_image::TrapCode;
 use wasmprof_module::FuncType;
 
 /// An exception that nothing in WebAssembly has caught, or that a host
@@ -105,15 +106,22 @@ impl Exception {
     }
 
     /// Puts it into memory, to be thrown.
-    pub(crate) fn into_data(self, store: &mut StoreOpaque) -> NonNull<ExceptionData> {
-        let exception = store.new_exception(self.tag.data(store));
+    ///
+    /// # Errors
+    ///
+    /// If the store has as many as it may have.
+    pub(crate) fn into_data(
+        self,
+        store: &mut StoreOpaque,
+    ) -> Result<NonNull<ExceptionData>, TrapCode> {
+        let exception = store.new_exception(self.tag.data(store))?;
         // SAFETY: it is new, and nothing else knows of it.
         let places = unsafe { ExceptionData::values(exception) };
         for ((place, value), ty) in places.iter_mut().zip(self.values).zip(self.ty.params()) {
             let value = value.to_value(store, *ty, "a value of an exception");
             *place = value.expect("the values have been checked against the tag");
         }
-        exception
+        Ok(exception)
     }
 
     /// The tag.
@@ -160,14 +168,18 @@ unsafe impl Sync for ExnRef {}
 impl ExnRef {
     /// Puts an exception into the store.
     ///
+    /// # Errors
+    ///
+    /// If the store has as many as it may have.
+    ///
     /// # Panics
     ///
     /// If the exception belongs to another store.
-    pub fn new(mut store: impl AsContextMut, exception: Exception) -> ExnRef {
+    pub fn new(mut store: impl AsContextMut, exception: Exception) -> Result<ExnRef, Error> {
         let mut store = store.as_context_mut();
         let store = store.opaque();
-        let data = exception.into_data(store);
-        ExnRef::of(store, data)
+        let data = exception.into_data(store)?;
+        Ok(ExnRef::of(store, data))
     }
 
     fn of(store: &mut StoreOpaque, data: NonNull<ExceptionData>) -> ExnRef {

@@ -78,18 +78,21 @@ impl Func {
     /// is this, in an optimised build on x86-64:
     ///
     /// ```text
-    /// ; compiled code: store where it is left, load code and environment, call
-    /// mov  %rcx,0x8(%rax)
-    /// mov  %rsp,%rcx
-    /// mov  %rcx,0x10(%rax)
-    /// mov  0x18(%rdi),%rax
-    /// mov  %rdi,%rcx
-    /// mov  0x20(%rcx),%rdi
-    /// mov  %rcx,%r8
+    /// ; compiled code: load the closure and its code, store where it is left,
+    /// ; move the arguments, call
     /// mov  %rdx,%rcx
-    /// mov  %rsi,%rdx
+    /// mov  %rsi,%rdi
+    /// mov  0x20(%r8),%rax
+    /// mov  0x18(%r8),%r9
+    /// mov  %rbp,%rsi
+    /// mov  (%r8),%rdx
+    /// mov  %rsi,0x8(%rdx)
+    /// mov  %rsp,%rsi
+    /// mov  %rsi,0x10(%rdx)
     /// mov  %r8,%rsi
-    /// call *%rax
+    /// mov  %rdi,%rdx
+    /// mov  %rax,%rdi
+    /// call *%r9
     ///
     /// ; into_host_func::code, the closure inlined
     /// lea  (%rdx,%rcx,1),%eax

@@ -214,7 +214,7 @@ impl Instance {
         module: &Module,
         given: Vec<Given>,
     ) -> Result<Instance, Error> {
-        // Types are numbered, and memories laid out, by the engine.
+        // How memories are laid out, and what code looks at, is set by the engine.
         if !Engine::same(module.engine(), &store.engine) {
             return Err(LinkError::OtherEngine.into());
         }

@@ -41,6 +41,7 @@ mod typed;
 mod v128;
 mod value;
 mod vm;
+mod walk;
 
 pub use engine::{Compile, Engine, EngineConfig, RuntimeConfig};
 pub use epoch::UpdateDeadline;

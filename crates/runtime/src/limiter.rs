@@ -4,6 +4,7 @@
 //! grow them and linking come here first.
 
 use crate::host::settle_or_end;
+use crate::limits::DEFAULT_EXCEPTION_BYTES;
 use crate::store::{Store, StoreInner, StoreOpaque};
 use crate::vm::{LinearMemory, TableStorage, VmctxHead};
 use crate::{AsContextMut, BoxError, Error, LimitError, LinkError, ResourceLimiter, TrapCode};
@@ -101,6 +102,12 @@ impl StoreOpaque {
             return Err(LimitError::Instances { requested, limit }.into());
         }
         Ok(())
+    }
+
+    /// How many bytes the exceptions of the store may take.
+    pub(crate) fn exception_limit(&mut self) -> usize {
+        let limit = self.with_limiter(|limiter| limiter.exception_bytes());
+        limit.unwrap_or(DEFAULT_EXCEPTION_BYTES)
     }
 
     /// Whether there may be one memory more, of this type.

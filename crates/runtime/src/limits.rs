@@ -7,6 +7,9 @@ use std::fmt;
 /// How many instances, memories and tables a store may have if nothing is said.
 const DEFAULT_COUNT: usize = 10_000;
 
+/// How many bytes exceptions may take if nothing else is said.
+pub(crate) const DEFAULT_EXCEPTION_BYTES: usize = 256 << 20;
+
 /// Decides what the programs of a store may have; see
 /// [`Store::limiter`](crate::Store::limiter).
 ///
@@ -85,6 +88,14 @@ pub trait ResourceLimiter: Send {
         DEFAULT_COUNT
     }
 
+    /// How many bytes the exceptions that a program keeps may take altogether.
+    /// Throwing one more is the trap
+    /// [`ExceptionsExhausted`](crate::TrapCode::ExceptionsExhausted). Fewer than
+    /// a million bytes are not counted exactly.
+    fn exception_bytes(&self) -> usize {
+        DEFAULT_EXCEPTION_BYTES
+    }
+
     /// Whether `memory.grow` and `table.grow` trap where they would give -1,
     /// with [`MemoryGrowthFailed`](crate::TrapCode::MemoryGrowthFailed) and
     /// [`TableGrowthFailed`](crate::TrapCode::TableGrowthFailed). The
@@ -116,6 +127,7 @@ pub struct StoreLimits {
     instances: usize,
     tables: usize,
     memories: usize,
+    exception_bytes: usize,
     trap_on_grow_failure: bool,
 }
 
@@ -127,6 +139,7 @@ impl Default for StoreLimits {
             instances: DEFAULT_COUNT,
             tables: DEFAULT_COUNT,
             memories: DEFAULT_COUNT,
+            exception_bytes: DEFAULT_EXCEPTION_BYTES,
             trap_on_grow_failure: false,
         }
     }
@@ -156,6 +169,10 @@ impl ResourceLimiter for StoreLimits {
 
     fn memories(&self) -> usize {
         self.memories
+    }
+
+    fn exception_bytes(&self) -> usize {
+        self.exception_bytes
     }
 
     fn trap_on_grow_failure(&self) -> bool {
@@ -219,6 +236,12 @@ impl StoreLimitsBuilder {
     /// How many tables the store may have.
     pub fn tables(mut self, tables: usize) -> Self {
         self.0.tables = tables;
+        self
+    }
+
+    /// How many bytes the exceptions that a program keeps may take.
+    pub fn exception_bytes(mut self, bytes: usize) -> Self {
+        self.0.exception_bytes = bytes;
         self
     }
 

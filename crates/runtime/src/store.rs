@@ -11,7 +11,7 @@ use crate::vm::{
     Epoch, ExceptionData, Exceptions, FuncRef, HostFunction, InstanceData, LinearMemory,
     StoreContext, TableStorage, TagData, Value, Vmctx, VmctxHead, is_exception,
 };
-use crate::{Engine, Error, LinkError, SharedMemory, call};
+use crate::{Engine, Error, LinkError, SharedMemory, walk};
 use std::any::Any;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -20,6 +20,7 @@ use std::mem::offset_of;
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use wasmprof_image::TrapCode;
 use wasmprof_module::ValType;
 
 /// Values of one type, each at an address that it keeps.
@@ -121,16 +122,27 @@ impl StoreOpaque {
     }
 
     /// A new exception, whose values are zero.
-    pub(crate) fn new_exception(&mut self, tag: NonNull<TagData>) -> NonNull<ExceptionData> {
+    ///
+    /// # Errors
+    ///
+    /// If the store has as many as it may have, and all are referred to.
+    pub(crate) fn new_exception(
+        &mut self,
+        tag: NonNull<TagData>,
+    ) -> Result<NonNull<ExceptionData>, TrapCode> {
         if self.exceptions.is_full() {
-            self.free_exceptions();
+            let limit = self.exception_limit();
+            self.free_exceptions(limit);
+            if self.exceptions.bytes() >= limit {
+                return Err(TrapCode::ExceptionsExhausted);
+            }
         }
-        self.exceptions.add(tag)
+        Ok(self.exceptions.add(tag))
     }
 
     /// Frees the exceptions that nothing refers to any more.
     #[inline(never)]
-    fn free_exceptions(&mut self) {
+    fn free_exceptions(&mut self, limit: usize) {
         let mut roots: Vec<usize> = Vec::new();
         roots.extend(self.referenced_exceptions.iter().map(|it| it.as_ptr() as usize));
         // Globals of the embedder's have no types here: all are looked at.
@@ -152,8 +164,8 @@ impl StoreOpaque {
         // SAFETY: the entries of this store are on this thread's stack, and all
         // that its compiled code works with is above this frame.
         unsafe {
-            call::each_word_since_entry(&self.context, |word| roots.push(word));
-            self.exceptions.collect(roots);
+            walk::each_word_since_entry(&self.context, |word| roots.push(word));
+            self.exceptions.collect(roots, limit);
         }
     }
 

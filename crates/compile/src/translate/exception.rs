@@ -18,13 +18,25 @@ use wasmparser::{Catch, Operator, TryTable};
 use wasmprof_image::TrapCode;
 use wasmprof_image::abi::{self, Builtin};
 
+/// A call lists so many clauses at most: those of blocks farther out are tried
+/// by throwing the exception again, from a place that lists them. Otherwise the
+/// calls in deeply nested blocks would list more than anybody can compile.
+const LISTED: usize = 64;
+
 /// A clause of an enclosing block.
 pub(super) struct Clause {
-    catch: Catch,
+    kind: ClauseKind,
     /// The code of the clause; its parameter is the exception.
     handler: Block,
     /// Whether a call has it among its handlers.
     used: bool,
+}
+
+#[derive(Clone, Copy)]
+enum ClauseKind {
+    Catch(Catch),
+    /// Throws what none of the clauses behind it catches, to those before it.
+    Rethrow,
 }
 
 impl Translator<'_> {
@@ -67,18 +79,28 @@ impl Translator<'_> {
     /// blocks around it.
     pub(super) fn start_catching(&mut self, table: &TryTable) {
         for catch in table.catches.iter().rev() {
-            let handler = self.builder.create_block();
-            self.builder.append_block_param(handler, POINTER);
-            self.builder.set_cold_block(handler);
-            self.catches.push(Clause { catch: *catch, handler, used: false });
+            let is_rethrow = |clause: &Clause| matches!(clause.kind, ClauseKind::Rethrow);
+            let listed = self.catches.iter().rev().position(is_rethrow);
+            if listed.unwrap_or(self.catches.len()) >= LISTED {
+                self.push_clause(ClauseKind::Rethrow);
+            }
+            self.push_clause(ClauseKind::Catch(*catch));
         }
+    }
+
+    fn push_clause(&mut self, kind: ClauseKind) {
+        let handler = self.builder.create_block();
+        self.builder.append_block_param(handler, POINTER);
+        self.builder.set_cold_block(handler);
+        self.catches.push(Clause { kind, handler, used: false });
     }
 
     /// Ends a block that catches, which has been taken off the control stack:
     /// makes the code of the clauses behind the first `outer`. The operands
     /// above `height` are gone afterwards.
     pub(super) fn finish_catching(&mut self, outer: usize, height: usize) {
-        for Clause { catch, handler, used } in self.catches.split_off(outer).into_iter().rev() {
+        while self.catches.len() > outer {
+            let Some(Clause { kind, handler, used }) = self.catches.pop() else { break };
             self.builder.seal_block(handler);
             if !used {
                 continue;
@@ -86,6 +108,10 @@ impl Translator<'_> {
             self.builder.switch_to_block(handler);
             self.stack.truncate(height);
             let exception = self.builder.block_params(handler)[0];
+            let ClauseKind::Catch(catch) = kind else {
+                self.throw(exception);
+                continue;
+            };
             let label = match catch {
                 Catch::One { tag, label } => {
                     self.push_payload(tag, exception);
@@ -135,14 +161,15 @@ impl Translator<'_> {
         for clause in self.catches.iter_mut().rev() {
             clause.used = true;
             let handler = BlockCall::new(clause.handler, [BlockArg::TryCallExn(0)], pool);
-            match clause.catch {
-                Catch::One { tag, .. } | Catch::OneRef { tag, .. } => {
+            match clause.kind {
+                ClauseKind::Catch(Catch::One { tag, .. } | Catch::OneRef { tag, .. }) => {
                     items.push(ExceptionTableItem::Tag(
                         ExceptionTag::with_number(tag).expect("tags are fewer than 2^32 - 1"),
                         handler,
                     ));
                 }
-                Catch::All { .. } | Catch::AllRef { .. } => {
+                ClauseKind::Catch(Catch::All { .. } | Catch::AllRef { .. })
+                | ClauseKind::Rethrow => {
                     items.push(ExceptionTableItem::Default(handler));
                     // Nothing gets past this one.
                     break;

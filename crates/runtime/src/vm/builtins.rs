@@ -131,7 +131,8 @@ builtins! {
     fn exception_new(vmctx, tag: u32) -> u64 {
         let tag = instance(vmctx).tags[tag as usize];
         let store = (*vmctx).store.cast::<StoreOpaque>();
-        (*store).new_exception(tag).as_ptr() as u64
+        let exception = (*store).new_exception(tag);
+        finish(vmctx, exception.map(|exception| exception.as_ptr() as u64))
     }
     fn throw(vmctx, exception: u64) {
         let exception = exception as *mut ExceptionData;

@@ -65,22 +65,33 @@ impl ExceptionData {
 #[derive(Debug)]
 pub(crate) struct Exceptions {
     all: Vec<NonNull<ExceptionData>>,
-    /// How many there may be before those that nothing points to are freed.
+    /// What all of them take.
+    bytes: usize,
+    /// How many there may be, and how much they may take, before those that
+    /// nothing points to are freed.
     enough: usize,
+    enough_bytes: usize,
 }
 
 impl Exceptions {
     /// Fewer than this are not worth looking for.
     const FEW: usize = 256;
+    const FEW_BYTES: usize = 1 << 20;
 
     pub(crate) fn new() -> Exceptions {
-        Exceptions { all: Vec::new(), enough: Exceptions::FEW }
+        let (enough, enough_bytes) = (Exceptions::FEW, Exceptions::FEW_BYTES);
+        Exceptions { all: Vec::new(), bytes: 0, enough, enough_bytes }
+    }
+
+    /// What all of them take, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Whether [`collect`](Exceptions::collect) should be called before the
     /// next one is made.
     pub(crate) fn is_full(&self) -> bool {
-        self.all.len() >= self.enough
+        self.all.len() >= self.enough || self.bytes >= self.enough_bytes
     }
 
     /// An exception with a tag, whose values are zero.
@@ -88,17 +99,19 @@ impl Exceptions {
         // SAFETY: the store keeps its tags.
         let count = unsafe { tag.as_ref() }.ty.func_type().params().len();
         let exception = ExceptionData::allocate(tag, count);
+        self.bytes += ExceptionData::layout(count).size();
         self.all.push(exception);
         exception
     }
 
     /// Frees the exceptions that no word among the `roots` points to, nor an
-    /// exception that is kept.
+    /// exception that is kept. `limit` is how many bytes they may take
+    /// altogether: when they take so much, they are full again.
     ///
     /// # Safety
     ///
     /// The roots must have every reference that is still used.
-    pub(crate) unsafe fn collect(&mut self, roots: impl IntoIterator<Item = usize>) {
+    pub(crate) unsafe fn collect(&mut self, roots: impl IntoIterator<Item = usize>, limit: usize) {
         self.all.sort_unstable();
         let mut kept = vec![false; self.all.len()];
         let mut pending = Vec::new();
@@ -110,7 +123,9 @@ impl Exceptions {
                 pending.push(all[at]);
             }
         };
+        let mut words = 0;
         for word in roots {
+            words += 1;
             keep(word, &mut pending);
         }
         while let Some(exception) = pending.pop() {
@@ -124,15 +139,20 @@ impl Exceptions {
             }
         }
         let mut kept = kept.into_iter();
+        let bytes = &mut self.bytes;
         self.all.retain(|exception| {
             let keep = kept.next() == Some(true);
             if !keep {
+                // SAFETY: it is freed below.
+                *bytes -= ExceptionData::layout(unsafe { exception.as_ref() }.count).size();
                 // SAFETY: nothing points to it, and it leaves the list.
                 unsafe { free(*exception) };
             }
             keep
         });
-        self.enough = (2 * self.all.len()).max(Exceptions::FEW);
+        // Looking at many words is worth it only for many exceptions.
+        self.enough = (2 * self.all.len()).max(Exceptions::FEW).max(words / 16);
+        self.enough_bytes = (2 * self.bytes).max(Exceptions::FEW_BYTES).min(limit);
     }
 
     #[cfg(test)]
@@ -184,10 +204,11 @@ mod tests {
         unsafe {
             ExceptionData::values(outer)[1] = Value::from_word(inner.as_ptr() as u64);
             ExceptionData::values(outer)[0] = Value::from_word(lost.as_ptr() as u64);
-            exceptions.collect([outer.as_ptr() as usize, 7, 0]);
+            exceptions.collect([outer.as_ptr() as usize, 7, 0], usize::MAX);
             assert_eq!(exceptions.len(), 2);
             assert_eq!(ExceptionData::values(inner).len(), 2);
-            exceptions.collect([]);
+            exceptions.collect([], usize::MAX);
+            assert_eq!(exceptions.bytes(), 0);
         }
         assert_eq!(exceptions.len(), 0);
     }
