@@ -78,8 +78,7 @@ const SIGHTGLASS: [&str; 29] = [
 ];
 
 /// Of the same suite, more that use vectors; their names end so.
-const VECTORS: [&str; 9] = [
-    "hex-simd/benchmark.wasm",
+const VECTORS: [&str; 8] = [
     "intgemm-simd/benchmark.wasm",
     "meshoptimizer/benchmark.wasm",
     "libsodium/libsodium-aead_aegis256.wasm",
