@@ -202,7 +202,7 @@ mod tests {
     fn modules_use_what_we_support() {
         let mut seen = std::collections::BTreeSet::new();
         let mut memories = 0;
-        for case in (0..200).map(Case::from_seed) {
+        for case in (0..2_000).map(Case::from_seed) {
             for payload in wasmparser::Parser::new(0).parse_all(&case.wasm) {
                 match payload.unwrap() {
                     wasmparser::Payload::MemorySection(reader) => {
