@@ -153,7 +153,7 @@ impl Checker {
         let fast = accepted("wasmprof, fast", fast)?;
         let wasmtime = &self.wasmtime[usize::from(case.setup.engine_nans)];
         let wasmtime = run(&plan, || on_wasmtime::start(wasmtime, &case.wasm, &plan));
-        let wasmtime = accepted("wasmtime", wasmtime)?;
+        let wasmtime = accepted(WASMTIME, wasmtime)?;
 
         counts.modules += 1;
         counts.with_all_proposals += u64::from(case.proposals != Proposals::Plain);
@@ -170,7 +170,7 @@ impl Checker {
         counts.threw += optimized.calls.iter().filter(threw).count() as u64;
 
         compare(&plan, ("wasmprof, optimized", &optimized), ("wasmprof, fast", &fast))?;
-        compare(&plan, ("wasmprof, optimized", &optimized), ("wasmtime", &wasmtime))?;
+        compare(&plan, ("wasmprof, optimized", &optimized), (WASMTIME, &wasmtime))?;
         counts.with_wasmtime += 1;
         if case.proposals != Proposals::Plain {
             return Ok(());
@@ -272,6 +272,17 @@ fn run(plan: &Plan, start: impl FnOnce() -> Started) -> Result<Run, String> {
     })
 }
 
+/// What wasmtime is called here.
+const WASMTIME: &str = "wasmtime";
+
+/// Whether an atomic access trapped for its alignment on our side, and for its
+/// address on wasmtime's. An address that is beyond what an index can say is
+/// outside of every memory; that it is no multiple of the size either, wasmtime
+/// does not find out. The specification does not tell traps apart.
+fn is_misaligned_beyond_all(ours: &Outcome, theirs: &Outcome) -> bool {
+    *ours == Outcome::Trapped(Trap::Unaligned) && *theirs == Outcome::Trapped(Trap::Memory)
+}
+
 fn compare(
     plan: &Plan,
     one: (&'static str, &Run),
@@ -291,7 +302,7 @@ fn compare(
         if *left == overflow || *right == overflow {
             return Ok(());
         }
-        if left != right {
+        if left != right && !(other.0 == WASMTIME && is_misaligned_beyond_all(left, right)) {
             return differ(place, left.to_string(), right.to_string());
         }
     }
