@@ -275,10 +275,11 @@ fn run(plan: &Plan, start: impl FnOnce() -> Started) -> Result<Run, String> {
 /// What wasmtime is called here.
 const WASMTIME: &str = "wasmtime";
 
-/// Whether an atomic access trapped for its alignment on our side, and for its
-/// address on wasmtime's. An address that is beyond what an index can say is
-/// outside of every memory; that it is no multiple of the size either, wasmtime
-/// does not find out. The specification does not tell traps apart.
+/// Whether a wait or a notification trapped for its alignment on our side, and
+/// for its address on wasmtime's. Where the static offset takes the address
+/// beyond what an index can say, which is outside of every memory, wasmtime does
+/// not get as far as finding out that it is no multiple of the size either. The
+/// specification does not tell traps apart.
 fn is_misaligned_beyond_all(ours: &Outcome, theirs: &Outcome) -> bool {
     *ours == Outcome::Trapped(Trap::Unaligned) && *theirs == Outcome::Trapped(Trap::Memory)
 }
