@@ -7,6 +7,7 @@
 //! are not waited for: in a process that throws on many threads there is always
 //! one who reads.
 
+use crate::generations::{Generations, Reading};
 use crate::sys::mmap::Mmap;
 use std::fmt;
 use std::io;
@@ -99,10 +100,8 @@ impl Listed {
 }
 
 static SNAPSHOT: AtomicPtr<Vec<Listed>> = AtomicPtr::new(std::ptr::null_mut());
-/// How many snapshots have been replaced.
-static GENERATION: AtomicUsize = AtomicUsize::new(0);
-/// The readers that have come in an even generation, and in an odd one.
-static READERS: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
+static GENERATIONS: Generations =
+    Generations { ended: AtomicUsize::new(0), readers: [const { AtomicUsize::new(0) }; 2] };
 static WRITER: Mutex<()> = Mutex::new(());
 
 /// Replaces the snapshot by a changed copy.
@@ -114,13 +113,7 @@ fn publish(change: impl FnOnce(&mut Vec<Listed>)) {
     change(&mut list);
     list.sort_unstable_by_key(|listed| listed.start);
     SNAPSHOT.store(Box::into_raw(Box::new(list)), Ordering::SeqCst);
-    // Readers of the generation that ends here may have the old pointer. Those
-    // of the one before have been waited for when it ended; those of the next
-    // one load the new pointer.
-    let ending = GENERATION.fetch_add(1, Ordering::SeqCst);
-    while READERS[ending % 2].load(Ordering::SeqCst) != 0 {
-        std::thread::yield_now();
-    }
+    GENERATIONS.end();
     if !old.is_null() {
         // SAFETY: it came from a Box, and nobody can reach it any more.
         drop(unsafe { Box::from_raw(old) });
@@ -130,22 +123,14 @@ fn publish(change: impl FnOnce(&mut Vec<Listed>)) {
 /// Somebody who reads the list: what is in it stays alive as long. Safe in a
 /// signal handler.
 struct Reader {
-    readers: &'static AtomicUsize,
     list: *const Vec<Listed>,
+    _reading: Reading<'static>,
 }
 
 impl Reader {
     fn new() -> Reader {
-        loop {
-            let generation = GENERATION.load(Ordering::SeqCst);
-            let readers = &READERS[generation % 2];
-            readers.fetch_add(1, Ordering::SeqCst);
-            // If the generation has ended meanwhile, nobody may be waiting for it.
-            if GENERATION.load(Ordering::SeqCst) == generation {
-                return Reader { readers, list: SNAPSHOT.load(Ordering::SeqCst) };
-            }
-            readers.fetch_sub(1, Ordering::SeqCst);
-        }
+        let reading = GENERATIONS.enter();
+        Reader { list: SNAPSHOT.load(Ordering::SeqCst), _reading: reading }
     }
 
     /// The code at an address.
@@ -154,12 +139,6 @@ impl Reader {
         let list = unsafe { self.list.as_ref() }?;
         let after = list.partition_point(|listed| listed.start <= pc.0);
         list.get(after.checked_sub(1)?).filter(|listed| pc.0 < listed.end).copied()
-    }
-}
-
-impl Drop for Reader {
-    fn drop(&mut self) {
-        self.readers.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

@@ -11,6 +11,10 @@
 //! compiler that an [`Engine`] is set up with. Making one is left to others, as
 //! is choosing profiling agents.
 
+mod atomic {
+    pub(crate) use std::sync::atomic::{AtomicUsize, Ordering};
+    pub(crate) use std::thread::yield_now;
+}
 mod call;
 mod code;
 #[cfg(doctest)]
@@ -22,6 +26,7 @@ mod exception;
 mod externref;
 mod few;
 mod func;
+mod generations;
 mod global;
 mod host;
 mod host_error;
