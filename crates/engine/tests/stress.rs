@@ -160,9 +160,14 @@ fn exercise(
             }
         },
         12 => {
-            // It is interrupted when somebody counts.
+            // It is interrupted when somebody counts: in the loop at the end, or
+            // before that is reached.
             store.set_epoch_deadline(1);
-            trap(run.call(store, (depth, how)).unwrap_err(), TrapCode::Interrupt)
+            let error = run.call(store, (depth, how)).unwrap_err();
+            assert_eq!(error.trap().expect("a trap").code, TrapCode::Interrupt, "{error:?}");
+            let frames = error.backtrace().expect("it was running").frames().len();
+            assert!((1..=depth as usize + 3).contains(&frames), "{error:?}");
+            Some(error)
         }
         8 => {
             let catch =
