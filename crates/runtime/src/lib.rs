@@ -3,14 +3,15 @@
 //! From outside in: [`Store`] owns everything that a program has at run time,
 //! [`Linker`] and [`Instance`] bring modules to life in it, and [`Func`],
 //! [`Memory`], [`Table`] and [`Global`] are handles to what is in there; a
-//! [`SharedMemory`] may be in several stores at once. Below them, `vm` has what compiled code touches directly, `code` maps images and
-//! finds them again by address, and `sys` is the operating system and the
-//! processor.
+//! [`SharedMemory`] may be in several stores at once. Below them, `vm` has what
+//! compiled code touches directly, `code` maps images and finds them again by
+//! address, and `sys` is the operating system and the processor.
 //!
 //! Code comes here as a [`CodeImage`](wasmprof_image::CodeImage), from the
 //! compiler that an [`Engine`] is set up with. Making one is left to others, as
 //! is choosing profiling agents.
 
+/// What `generations` is built on; its test puts `loom` in the place of this.
 mod atomic {
     pub(crate) use std::sync::atomic::{AtomicUsize, Ordering};
     pub(crate) use std::thread::yield_now;
